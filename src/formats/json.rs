@@ -1,0 +1,471 @@
+//! A pull reader over JSON text that borrows from it, shared by the JSON formats.
+//!
+//! It is strict about syntax and lenient about types: a syntax error ends the record, a value of an
+//! unexpected type is skipped by the format that meets it. Control characters inside strings are
+//! accepted, invalid UTF-8 is replaced and counted.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+use super::{Block, Limit, Limits, SpanSink};
+use crate::model::{Attribute, Repair, Value};
+
+/// Why a record could not be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JsonError {
+    /// The text ends inside a value.
+    Ended,
+    /// Another character was expected here.
+    Unexpected(&'static str),
+    /// A bound was reached.
+    Limit(Limit),
+}
+
+impl JsonError {
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::Ended => "cut in the middle of a JSON value",
+            Self::Unexpected(wanted) => wanted,
+            Self::Limit(limit) => limit.as_str(),
+        }
+    }
+}
+
+pub(super) type Result<T> = std::result::Result<T, JsonError>;
+
+/// A position in JSON text.
+#[derive(Clone)]
+pub(super) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+    limits: &'a Limits,
+    /// Everything before this index has been handed to the sink.
+    committed: usize,
+    /// Strings in which U+FFFD had to stand in.
+    repaired_strings: u64,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(bytes: &'a [u8], limits: &'a Limits) -> Self {
+        Self { bytes, at: 0, depth: 0, limits, committed: 0, repaired_strings: 0 }
+    }
+
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    fn seek(&mut self, at: usize) {
+        self.at = at.min(self.bytes.len());
+        self.depth = 0;
+    }
+
+    /// Marks what was read so far as delivered: after a syntax error it is not read again.
+    pub(super) fn commit(&mut self) {
+        self.committed = self.at;
+    }
+
+    /// Takes over what a copy of this cursor did.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.repaired_strings += other.repaired_strings;
+        self.committed = self.committed.max(other.committed);
+    }
+
+    /// The next character that is not white space, without taking it.
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    fn expect(&mut self, byte: u8, wanted: &'static str) -> Result<()> {
+        match self.peek() {
+            Some(found) if found == byte => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(_) => Err(JsonError::Unexpected(wanted)),
+            None => Err(JsonError::Ended),
+        }
+    }
+
+    fn enter(&mut self) -> Result<()> {
+        self.at += 1;
+        self.depth += 1;
+        if self.depth > self.limits.max_depth {
+            return Err(JsonError::Limit(Limit::Depth));
+        }
+        Ok(())
+    }
+
+    /// Reads an object; `member` gets each key with the cursor at the value, which it must take.
+    /// Any other value is skipped; returns whether it was an object.
+    pub(super) fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
+        if self.peek() != Some(b'{') {
+            self.skip()?;
+            return Ok(false);
+        }
+        self.enter()?;
+        if self.peek() == Some(b'}') {
+            return self.leave();
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return Err(self.unexpected("expected a member name in quotes"));
+            }
+            let key = self.string()?;
+            self.expect(b':', "expected ':' after a member name")?;
+            member(self, &key)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => return self.leave(),
+                _ => return Err(self.unexpected("expected ',' or '}' in an object")),
+            }
+        }
+    }
+
+    /// Reads an array; `item` must take each value. Any other value is skipped; returns whether it
+    /// was an array.
+    pub(super) fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
+        if self.peek() != Some(b'[') {
+            self.skip()?;
+            return Ok(false);
+        }
+        self.enter()?;
+        if self.peek() == Some(b']') {
+            return self.leave();
+        }
+        loop {
+            item(self)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => return self.leave(),
+                _ => return Err(self.unexpected("expected ',' or ']' in an array")),
+            }
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "ends both container readers")]
+    fn leave(&mut self) -> Result<bool> {
+        self.at += 1;
+        self.depth -= 1;
+        Ok(true)
+    }
+
+    fn unexpected(&mut self, wanted: &'static str) -> JsonError {
+        if self.peek().is_none() { JsonError::Ended } else { JsonError::Unexpected(wanted) }
+    }
+
+    /// Reads a string, which must be next.
+    pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
+        self.expect(b'"', "expected a string")?;
+        let start = self.at;
+        let (end, escaped) = self.string_end()?;
+        let raw = &self.bytes[start..end];
+        self.at = end + 1;
+        if raw.len() > self.limits.max_string {
+            return Err(JsonError::Limit(Limit::String));
+        }
+        if escaped {
+            return self.unescape(raw).map(Cow::Owned);
+        }
+        Ok(self.utf8(raw))
+    }
+
+    /// Index of the closing quote, and whether there are escapes before it.
+    fn string_end(&self) -> Result<(usize, bool)> {
+        let mut at = self.at;
+        let mut escaped = false;
+        loop {
+            let rest = self.bytes.get(at..).unwrap_or_default();
+            let Some(found) = memchr2(b'"', b'\\', rest) else {
+                return Err(JsonError::Ended);
+            };
+            at += found;
+            if self.bytes[at] == b'"' {
+                return Ok((at, escaped));
+            }
+            escaped = true;
+            at += 2;
+        }
+    }
+
+    fn utf8(&mut self, raw: &'a [u8]) -> Cow<'a, str> {
+        if let Ok(text) = std::str::from_utf8(raw) {
+            return Cow::Borrowed(text);
+        }
+        self.repaired_strings += 1;
+        String::from_utf8_lossy(raw)
+    }
+
+    fn unescape(&mut self, raw: &'a [u8]) -> Result<String> {
+        let mut text = String::with_capacity(raw.len());
+        let mut rest = raw;
+        while let Some(backslash) = memchr::memchr(b'\\', rest) {
+            text.push_str(&self.utf8(&rest[..backslash]));
+            let Some(escape) = rest.get(backslash + 1) else {
+                return Err(JsonError::Ended);
+            };
+            rest = &rest[backslash + 2..];
+            match escape {
+                b'"' | b'\\' | b'/' => text.push(char::from(*escape)),
+                b'b' => text.push('\u{8}'),
+                b'f' => text.push('\u{c}'),
+                b'n' => text.push('\n'),
+                b'r' => text.push('\r'),
+                b't' => text.push('\t'),
+                b'u' => rest = self.unescape_unicode(rest, &mut text)?,
+                _ => return Err(JsonError::Unexpected("unknown escape in a string")),
+            }
+        }
+        text.push_str(&self.utf8(rest));
+        Ok(text)
+    }
+
+    /// Reads what follows `\u`, including the second half of a surrogate pair.
+    fn unescape_unicode(&mut self, rest: &'a [u8], text: &mut String) -> Result<&'a [u8]> {
+        let (unit, rest) = utf16_unit(rest)?;
+        if !(0xd800..0xe000).contains(&unit) {
+            text.push(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
+            return Ok(rest);
+        }
+        if unit < 0xdc00
+            && let Some(low) = rest.strip_prefix(b"\\u")
+            && let Ok((second, after)) = utf16_unit(low)
+            && (0xdc00..0xe000).contains(&second)
+        {
+            let point = 0x1_0000 + ((unit - 0xd800) << 10) + (second - 0xdc00);
+            text.push(char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER));
+            return Ok(after);
+        }
+        self.repaired_strings += 1;
+        text.push(char::REPLACEMENT_CHARACTER);
+        Ok(rest)
+    }
+
+    /// A string or a number as text, as exporters write ids and 64-bit numbers; `None` for any
+    /// other value, which is skipped.
+    pub(super) fn text(&mut self) -> Result<Option<Cow<'a, str>>> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Some),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|number| Some(Cow::Borrowed(number))),
+            _ => self.skip().map(|()| None),
+        }
+    }
+
+    /// Like [`Self::text`], but only strings count.
+    pub(super) fn string_or_skip(&mut self) -> Result<Option<Cow<'a, str>>> {
+        if self.peek() == Some(b'"') { self.string().map(Some) } else { self.skip().map(|()| None) }
+    }
+
+    /// An unsigned number in digits or in a string; `None` for anything else.
+    pub(super) fn unsigned(&mut self) -> Result<Option<u64>> {
+        Ok(self.text()?.and_then(|text| text.parse().ok()))
+    }
+
+    /// `true` or `false`, or the same in a string; `None` for anything else.
+    pub(super) fn boolean(&mut self) -> Result<Option<bool>> {
+        Ok(match self.plain_value()? {
+            Value::Bool(flag) => Some(flag),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        })
+    }
+
+    fn number(&mut self) -> Result<&'a str> {
+        let rest = &self.bytes[self.at..];
+        let end = rest
+            .iter()
+            .position(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
+            .unwrap_or(rest.len());
+        self.at += end;
+        std::str::from_utf8(&rest[..end]).map_err(|_| JsonError::Unexpected("expected a number"))
+    }
+
+    /// Takes `true`, `false` or `null`.
+    fn literal(&mut self) -> Result<Value<'a>> {
+        for (word, value) in
+            [("true", Value::Bool(true)), ("false", Value::Bool(false)), ("null", Value::Empty)]
+        {
+            let rest = &self.bytes[self.at..];
+            if rest.starts_with(word.as_bytes()) {
+                self.at += word.len();
+                return Ok(value);
+            }
+            if word.as_bytes().starts_with(rest) {
+                return Err(JsonError::Ended);
+            }
+        }
+        Err(JsonError::Unexpected("expected a JSON value"))
+    }
+
+    /// Any JSON value as an attribute value: integers stay integers, objects become maps.
+    pub(super) fn plain_value(&mut self) -> Result<Value<'a>> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Value::String),
+            Some(b'-' | b'0'..=b'9') => self.number().map(number_value),
+            Some(b'[') => {
+                let mut items = Vec::new();
+                self.array(|cursor| cursor.plain_value().map(|value| items.push(value)))?;
+                Ok(Value::Array(items))
+            }
+            Some(b'{') => {
+                let mut members = Vec::new();
+                self.plain_members(&mut members)?;
+                Ok(Value::Map(members))
+            }
+            Some(_) => self.literal(),
+            None => Err(JsonError::Ended),
+        }
+    }
+
+    /// The members of an object as attributes.
+    pub(super) fn plain_members(&mut self, into: &mut Vec<Attribute<'a>>) -> Result<()> {
+        self.object(|cursor, key| {
+            let key = Cow::Owned(key.to_owned());
+            let value = cursor.plain_value()?;
+            into.push(Attribute { key, value });
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Takes any value without looking at it. Does not recurse.
+    pub(super) fn skip(&mut self) -> Result<()> {
+        let mut open: Vec<u8> = Vec::new();
+        loop {
+            let Some(byte) = self.peek() else {
+                return Err(JsonError::Ended);
+            };
+            match byte {
+                b'"' => {
+                    self.at += 1;
+                    let (end, _) = self.string_end()?;
+                    if end - self.at > self.limits.max_string {
+                        return Err(JsonError::Limit(Limit::String));
+                    }
+                    self.at = end + 1;
+                }
+                b'{' | b'[' => {
+                    self.at += 1;
+                    open.push(byte + 2);
+                    if self.depth + open.len() > self.limits.max_depth {
+                        return Err(JsonError::Limit(Limit::Depth));
+                    }
+                    continue;
+                }
+                b'}' | b']' => {
+                    if open.pop() != Some(byte) {
+                        return Err(JsonError::Unexpected("unbalanced bracket"));
+                    }
+                    self.at += 1;
+                }
+                b',' | b':' if !open.is_empty() => {
+                    self.at += 1;
+                    continue;
+                }
+                b'-' | b'0'..=b'9' => {
+                    self.number()?;
+                }
+                _ => {
+                    self.literal()?;
+                }
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn utf16_unit(text: &[u8]) -> Result<(u32, &[u8])> {
+    let Some((digits, rest)) = text.split_first_chunk::<4>() else {
+        return Err(JsonError::Ended);
+    };
+    let unit = digits.iter().try_fold(0_u32, |unit, byte| Some(unit << 4 | char::from(*byte).to_digit(16)?));
+    unit.map(|unit| (unit, rest)).ok_or(JsonError::Unexpected("expected four hex digits after \\u"))
+}
+
+fn number_value(text: &str) -> Value<'_> {
+    if let Ok(number) = text.parse::<i64>() {
+        return Value::Int(number);
+    }
+    text.parse::<f64>().map_or(Value::Empty, Value::Double)
+}
+
+/// Nanoseconds from a number in `unit_ns`, given as integer or floating-point text. Zero, negative
+/// and absurd values are no times.
+pub(super) fn time_ns(text: &str, unit_ns: i64) -> Option<i64> {
+    let ns = match text.parse::<i64>() {
+        Ok(number) => number.checked_mul(unit_ns)?,
+        Err(_) => {
+            let number = text.parse::<f64>().ok()? * unit_ns as f64;
+            if !number.is_finite() || number.abs() > 9.2e18 {
+                return None;
+            }
+            number as i64
+        }
+    };
+    (ns > 0).then_some(ns)
+}
+
+/// Reads the concatenated JSON values of a block one by one. After a syntax error reading goes on
+/// at the next line that begins a value; what lies between is an unreadable stretch.
+pub(super) fn each_value<'a>(
+    block: &'a Block,
+    limits: &'a Limits,
+    sink: &mut dyn SpanSink,
+    mut value: impl FnMut(&mut Cursor<'a>, &mut dyn SpanSink) -> Result<()>,
+) {
+    let mut cursor = Cursor::new(&block.bytes, limits);
+    let mut resynced = false;
+    while let Some(byte) = cursor.peek() {
+        // NUL bytes stand in logs that were truncated while open; a comma or a record separator
+        // may stand between values. After a damaged stretch its closing brackets are left over.
+        if matches!(byte, 0 | 0x1e | b',') || (resynced && matches!(byte, b']' | b'}')) {
+            cursor.at += 1;
+            continue;
+        }
+        if cursor.bytes[cursor.at..].starts_with(b"\xef\xbb\xbf") {
+            cursor.at += 3;
+            continue;
+        }
+        let start = cursor.at;
+        let error = match value(&mut cursor, sink) {
+            Ok(()) => continue,
+            Err(error) => error,
+        };
+        if let JsonError::Limit(limit) = error {
+            sink.limit(block.position(cursor.at), limit);
+            break;
+        }
+        let start = start.max(cursor.committed);
+        let end = resync(&block.bytes, start, cursor.at);
+        sink.unreadable(block.position(start), block.position(end) - block.position(start), error.reason());
+        cursor.seek(end);
+        resynced = true;
+    }
+    for _ in 0..cursor.repaired_strings {
+        sink.repaired(Repair::InvalidUtf8);
+    }
+}
+
+/// Where the next value may begin after a syntax error at `failed`: a line that starts with a
+/// bracket in its first column. A cut value may have swallowed the lines behind it, so the search
+/// begins at `start`, behind the last span that was delivered.
+fn resync(bytes: &[u8], start: usize, failed: usize) -> usize {
+    let mut at = start;
+    while let Some(newline) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+        at += newline + 1;
+        let begins_value = matches!(bytes.get(at), Some(b'{' | b'['));
+        if begins_value || (at > failed && bytes.get(at).is_none_or(|byte| *byte != b' ')) {
+            return at;
+        }
+    }
+    bytes.len()
+}

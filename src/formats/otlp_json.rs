@@ -1,0 +1,570 @@
+//! OTLP as JSON: one `TracesData` document, JSON lines of the Collector's file exporter, values one
+//! after the other, and the variants that are found in the wild: `snake_case` keys, enums by name,
+//! numbers as strings and strings as numbers, `null`s, `instrumentationLibrarySpans`, `batches`, a
+//! bare `ResourceSpans` object per line (old Java exporters), one flat span per line.
+//!
+//! Source of the rules: opentelemetry-proto, `docs/specification.md`, section "JSON Protobuf Encoding".
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+
+use super::framing::{ArrayRule, Framing, JsonFraming};
+use super::json::{Cursor, JsonError, Result, each_value, time_ns};
+use super::{Block, Format, FormatInfo, Head, Limits, Origin, RejectReason, SpanSink};
+use crate::model::ids::{IdText, read_span_id, read_trace_id};
+use crate::model::{
+    Attribute, Capabilities, Event, Link, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind,
+    StatusCode, TraceId, Value,
+};
+
+/// OTLP in JSON.
+pub(super) struct OtlpJson;
+
+static INFO: FormatInfo = FormatInfo {
+    name: "otlp-json",
+    title: "OTLP JSON: documents, JSON lines, values one after the other",
+    comes_from: "Collector file exporter, OTLP/HTTP request bodies, SDK file exporters",
+    capabilities: OTLP_CAPABILITIES,
+};
+
+/// OTLP carries everything.
+pub(super) const OTLP_CAPABILITIES: Capabilities = Capabilities {
+    time_resolution_ns: 1,
+    flags: true,
+    is_remote: true,
+    links: true,
+    trace_state: true,
+    dropped_counts: true,
+    exact_resource: true,
+    duplicates_visible: true,
+    edited_by_source: false,
+};
+
+static FRAMING: JsonFraming = JsonFraming {
+    arrays: &[
+        ArrayRule { key: "resourceSpans", needs: None },
+        ArrayRule { key: "resource_spans", needs: None },
+        ArrayRule { key: "batches", needs: None },
+        ArrayRule { key: "scopeSpans", needs: Some("resource") },
+        ArrayRule { key: "scope_spans", needs: Some("resource") },
+        ArrayRule { key: "instrumentationLibrarySpans", needs: Some("resource") },
+        ArrayRule { key: "spans", needs: Some("scope") },
+    ],
+    top_level_arrays: true,
+};
+
+impl Format for OtlpJson {
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
+    }
+
+    fn detect(&self, head: &Head<'_>) -> bool {
+        const ENVELOPES: [&str; 4] = ["resourceSpans", "resource_spans", "batches", "scopeSpans"];
+        const SNAKE_ENVELOPE: &str = "scope_spans";
+        head.json_has_any(&ENVELOPES)
+            || head.json_has_any(&[SNAKE_ENVELOPE])
+            || (head.json_has_any(&["traceId", "trace_id"])
+                && head.json_has_any(&["spanId", "span_id"])
+                && head.json_has_any(&["startTimeUnixNano", "start_time_unix_nano"]))
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Json(&FRAMING)
+    }
+
+    fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
+        let mut decoder = Decoder { block, next_serial: 0, span: Span::default() };
+        each_value(block, limits, sink, |cursor, sink| decoder.root(cursor, sink));
+    }
+}
+
+struct Decoder<'a> {
+    block: &'a Block,
+    next_serial: usize,
+    span: Span<'a>,
+}
+
+impl<'a> Decoder<'a> {
+    fn root(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+        if cursor.peek() == Some(b'[') {
+            cursor.array(|cursor| self.root_object(cursor, sink))?;
+            return Ok(());
+        }
+        if cursor.peek() != Some(b'{') {
+            return Err(JsonError::Unexpected("expected a JSON object"));
+        }
+        self.root_object(cursor, sink)
+    }
+
+    /// An envelope, a bare `ResourceSpans`, or a flat span: told apart by the keys met.
+    fn root_object(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+        if is_flat_span(cursor)? {
+            let (resource, scope) = (Resource::default(), Scope::default());
+            let serial = self.serial();
+            return self.span(cursor, &resource, &scope, serial, sink);
+        }
+        let mut resource_spans = ResourceSpans::default();
+        let outcome = cursor.object(|cursor, key| {
+            match key {
+                "resourceSpans" | "resource_spans" | "batches" => {
+                    cursor.array(|cursor| self.resource_spans(cursor, sink))?;
+                }
+                _ => self.resource_spans_member(&mut resource_spans, cursor, key, sink)?,
+            }
+            Ok(())
+        });
+        self.deferred(&resource_spans, cursor, sink);
+        outcome.map(drop)
+    }
+
+    fn resource_spans(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+        let mut resource_spans = ResourceSpans::default();
+        let outcome =
+            cursor.object(|cursor, key| self.resource_spans_member(&mut resource_spans, cursor, key, sink));
+        self.deferred(&resource_spans, cursor, sink);
+        outcome.map(drop)
+    }
+
+    fn resource_spans_member(
+        &mut self,
+        into: &mut ResourceSpans<'a>,
+        cursor: &mut Cursor<'a>,
+        key: &str,
+        sink: &mut dyn SpanSink,
+    ) -> Result<()> {
+        match key {
+            "resource" => {
+                into.resource = Some(resource(cursor)?);
+                Ok(())
+            }
+            "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans" => {
+                let Some(resource) = &into.resource else {
+                    into.spans_before_resource.push(cursor.clone());
+                    return cursor.skip();
+                };
+                cursor.array(|cursor| self.scope_spans(cursor, resource, sink))?;
+                Ok(())
+            }
+            _ => cursor.skip(),
+        }
+    }
+
+    /// Reads the scopes that stood before their resource, now that it is known (or will never be).
+    fn deferred(&mut self, held: &ResourceSpans<'a>, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) {
+        let nobody = Resource::default();
+        let resource = held.resource.as_ref().unwrap_or(&nobody);
+        for earlier in &held.spans_before_resource {
+            let mut earlier = earlier.clone();
+            // An error here was met by the skip of the same stretch already and is reported there.
+            let _ = earlier.array(|cursor| self.scope_spans(cursor, resource, sink));
+            cursor.absorb(&earlier);
+        }
+    }
+
+    fn scope_spans(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        resource: &Resource<'a>,
+        sink: &mut dyn SpanSink,
+    ) -> Result<()> {
+        let serial = self.serial();
+        let mut held = ScopeSpans::default();
+        let outcome = cursor.object(|cursor, key| match key {
+            "scope" | "instrumentationLibrary" | "instrumentation_library" => {
+                held.scope = Some(scope(cursor)?);
+                Ok(())
+            }
+            "spans" => {
+                let Some(scope) = &held.scope else {
+                    held.spans_before_scope.push(cursor.clone());
+                    return cursor.skip();
+                };
+                cursor.array(|cursor| self.span(cursor, resource, scope, serial, sink))?;
+                Ok(())
+            }
+            _ => cursor.skip(),
+        });
+        let scope = held.scope.unwrap_or_default();
+        for earlier in &held.spans_before_scope {
+            let mut earlier = earlier.clone();
+            // Reported by the skip of the same stretch, as above.
+            let _ = earlier.array(|cursor| self.span(cursor, resource, &scope, serial, sink));
+            cursor.absorb(&earlier);
+        }
+        outcome.map(drop)
+    }
+
+    fn span(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        resource: &Resource<'a>,
+        scope: &Scope<'a>,
+        serial: usize,
+        sink: &mut dyn SpanSink,
+    ) -> Result<()> {
+        if cursor.peek() != Some(b'{') {
+            let position = self.block.position(cursor.at());
+            cursor.skip()?;
+            sink.reject(position, RejectReason::NotAnObject);
+            cursor.commit();
+            return Ok(());
+        }
+        self.span.clear();
+        let span = &mut self.span;
+        span.position = self.block.position(cursor.at());
+        let mut seen = Seen::default();
+        cursor.object(|cursor, key| span_member(span, &mut seen, cursor, key, sink))?;
+        if !seen.any {
+            sink.reject(span.position, RejectReason::NoSpanFields);
+        } else {
+            seen.complete(span);
+            sink.span(span, Origin { resource, scope, serial });
+        }
+        cursor.commit();
+        Ok(())
+    }
+
+    fn serial(&mut self) -> usize {
+        self.next_serial += 1;
+        self.next_serial - 1
+    }
+}
+
+#[derive(Default)]
+struct ResourceSpans<'a> {
+    resource: Option<Resource<'a>>,
+    spans_before_resource: Vec<Cursor<'a>>,
+}
+
+#[derive(Default)]
+struct ScopeSpans<'a> {
+    scope: Option<Scope<'a>>,
+    spans_before_scope: Vec<Cursor<'a>>,
+}
+
+/// Which required fields of a span were met.
+#[derive(Default)]
+struct Seen {
+    any: bool,
+    trace_id: bool,
+    span_id: bool,
+}
+
+impl Seen {
+    fn complete(&self, span: &mut Span<'_>) {
+        for (seen, field) in [(self.trace_id, SpanField::TraceId), (self.span_id, SpanField::SpanId)] {
+            if !seen && !span.is_malformed(field) {
+                span.malformed.push(Malformed { field, text: Cow::Borrowed("") });
+            }
+        }
+    }
+}
+
+fn is_flat_span(cursor: &Cursor<'_>) -> Result<bool> {
+    let mut probe = cursor.clone();
+    let mut first_key_is_span_field = None;
+    // Only the first key is wanted; the error ends the walk.
+    let _ = probe.object(|_, key| {
+        first_key_is_span_field = Some(matches!(
+            key,
+            "traceId" | "trace_id" | "spanId" | "span_id" | "parentSpanId" | "parent_span_id" | "name"
+        ));
+        Err(JsonError::Ended)
+    });
+    Ok(first_key_is_span_field.unwrap_or(false))
+}
+
+fn span_member<'a>(
+    span: &mut Span<'a>,
+    seen: &mut Seen,
+    cursor: &mut Cursor<'a>,
+    key: &str,
+    sink: &mut dyn SpanSink,
+) -> Result<()> {
+    let known = seen.any;
+    seen.any = true;
+    match key {
+        "traceId" | "trace_id" => {
+            seen.trace_id = true;
+            span.trace_id = trace_id(cursor, &mut span.malformed, sink)?;
+        }
+        "spanId" | "span_id" => {
+            seen.span_id = true;
+            span.span_id = span_id(cursor, SpanField::SpanId, &mut span.malformed, sink)?.unwrap_or_default();
+        }
+        "parentSpanId" | "parent_span_id" => {
+            span.parent_span_id = span_id(cursor, SpanField::ParentSpanId, &mut span.malformed, sink)?;
+        }
+        "traceState" | "trace_state" => span.trace_state = cursor.string_or_skip()?,
+        "name" => match cursor.text()? {
+            Some(name) => span.name = name,
+            None => span.malformed.push(Malformed { field: SpanField::Name, text: Cow::Borrowed("") }),
+        },
+        "kind" => span.kind = kind(cursor)?,
+        "startTimeUnixNano" | "start_time_unix_nano" => {
+            span.start_ns = time(cursor, SpanField::StartTime, &mut span.malformed)?;
+        }
+        "endTimeUnixNano" | "end_time_unix_nano" => {
+            span.end_ns = time(cursor, SpanField::EndTime, &mut span.malformed)?;
+        }
+        "attributes" => attributes(cursor, &mut span.attributes)?,
+        "droppedAttributesCount" | "dropped_attributes_count" => span.dropped_attributes = count(cursor)?,
+        "events" => {
+            cursor.array(|cursor| event(cursor).map(|event| span.events.push(event)))?;
+        }
+        "droppedEventsCount" | "dropped_events_count" => span.dropped_events = count(cursor)?,
+        "links" => {
+            cursor.array(|cursor| link(cursor, sink).map(|link| span.links.push(link)))?;
+        }
+        "droppedLinksCount" | "dropped_links_count" => span.dropped_links = count(cursor)?,
+        "status" => status(cursor, span)?,
+        "flags" => {
+            span.flags = cursor.unsigned()?.map(|flags| flags as u32);
+            span.parent_is_remote = span.flags.and_then(parent_is_remote);
+        }
+        _ => {
+            seen.any = known;
+            cursor.skip()?;
+        }
+    }
+    Ok(())
+}
+
+/// OTLP flags: bit 8 says that bit 9 is meaningful, bit 9 that the parent is remote
+/// (opentelemetry-proto, `SpanFlags`).
+pub(super) const fn parent_is_remote(flags: u32) -> Option<bool> {
+    if flags & 0x100 == 0 { None } else { Some(flags & 0x200 != 0) }
+}
+
+fn trace_id(
+    cursor: &mut Cursor<'_>,
+    malformed: &mut Vec<Malformed<'_>>,
+    sink: &mut dyn SpanSink,
+) -> Result<TraceId> {
+    let text = cursor.text()?.unwrap_or_default();
+    let (id, repair) = match read_trace_id(text.as_bytes()) {
+        IdText::Valid(id, repair) => (id, repair),
+        IdText::Invalid(id) => {
+            malformed.push(Malformed { field: SpanField::TraceId, text: Cow::Owned(text.into_owned()) });
+            (id, None)
+        }
+        IdText::Absent => {
+            malformed.push(Malformed { field: SpanField::TraceId, text: Cow::Owned(text.into_owned()) });
+            (TraceId::default(), None)
+        }
+    };
+    if let Some(repair) = repair {
+        sink.repaired(repair);
+    }
+    Ok(id)
+}
+
+/// An absent parent is `None` and no fault; an absent span id is one.
+fn span_id(
+    cursor: &mut Cursor<'_>,
+    field: SpanField,
+    malformed: &mut Vec<Malformed<'_>>,
+    sink: &mut dyn SpanSink,
+) -> Result<Option<SpanId>> {
+    let text = cursor.text()?.unwrap_or_default();
+    let id = match read_span_id(text.as_bytes()) {
+        IdText::Valid(id, repair) => {
+            if let Some(repair) = repair {
+                sink.repaired(repair);
+            }
+            return Ok(Some(id));
+        }
+        IdText::Absent if field == SpanField::ParentSpanId => return Ok(None),
+        IdText::Absent => None,
+        IdText::Invalid(id) => Some(id),
+    };
+    malformed.push(Malformed { field, text: Cow::Owned(text.into_owned()) });
+    Ok(id)
+}
+
+fn kind(cursor: &mut Cursor<'_>) -> Result<SpanKind> {
+    let text = cursor.text()?.unwrap_or_default();
+    Ok(text.parse::<u64>().map_or_else(|_| SpanKind::from_name(&text), SpanKind::from_otlp))
+}
+
+fn status<'a>(cursor: &mut Cursor<'a>, span: &mut Span<'a>) -> Result<()> {
+    cursor.object(|cursor, key| {
+        match key {
+            "code" => {
+                let text = cursor.text()?.unwrap_or_default();
+                span.status =
+                    text.parse::<u64>().map_or_else(|_| StatusCode::from_name(&text), StatusCode::from_otlp);
+            }
+            "message" => span.status_message = cursor.string_or_skip()?.unwrap_or_default(),
+            _ => cursor.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn time<'a>(
+    cursor: &mut Cursor<'a>,
+    field: SpanField,
+    malformed: &mut Vec<Malformed<'a>>,
+) -> Result<Option<i64>> {
+    let text = cursor.text()?;
+    let time = text.as_deref().and_then(|text| time_ns(text, 1));
+    if time.is_none() {
+        malformed.push(Malformed { field, text: text.unwrap_or_default() });
+    }
+    Ok(time)
+}
+
+fn count(cursor: &mut Cursor<'_>) -> Result<u32> {
+    Ok(cursor.unsigned()?.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX)))
+}
+
+fn resource<'a>(cursor: &mut Cursor<'a>) -> Result<Resource<'a>> {
+    let mut resource = Resource::default();
+    cursor.object(|cursor, key| match key {
+        "attributes" => attributes(cursor, &mut resource.attributes),
+        "droppedAttributesCount" | "dropped_attributes_count" => {
+            resource.dropped_attributes = count(cursor)?;
+            Ok(())
+        }
+        _ => cursor.skip(),
+    })?;
+    Ok(resource)
+}
+
+fn scope<'a>(cursor: &mut Cursor<'a>) -> Result<Scope<'a>> {
+    let mut scope = Scope::default();
+    cursor.object(|cursor, key| {
+        match key {
+            "name" => scope.name = cursor.string_or_skip()?.unwrap_or_default(),
+            "version" => scope.version = cursor.string_or_skip()?.unwrap_or_default(),
+            "attributes" => attributes(cursor, &mut scope.attributes)?,
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                scope.dropped_attributes = count(cursor)?;
+            }
+            _ => cursor.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(scope)
+}
+
+fn event<'a>(cursor: &mut Cursor<'a>) -> Result<Event<'a>> {
+    let mut event = Event::default();
+    cursor.object(|cursor, key| {
+        match key {
+            "timeUnixNano" | "time_unix_nano" => {
+                event.time_ns = cursor.text()?.and_then(|text| time_ns(&text, 1));
+            }
+            "name" => event.name = cursor.string_or_skip()?.unwrap_or_default(),
+            "attributes" => attributes(cursor, &mut event.attributes)?,
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                event.dropped_attributes = count(cursor)?;
+            }
+            _ => cursor.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(event)
+}
+
+fn link<'a>(cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<Link<'a>> {
+    let mut link = Link::default();
+    let mut malformed = Vec::new();
+    cursor.object(|cursor, key| {
+        match key {
+            "traceId" | "trace_id" => link.trace_id = trace_id(cursor, &mut malformed, sink)?,
+            "spanId" | "span_id" => {
+                link.span_id = span_id(cursor, SpanField::SpanId, &mut malformed, sink)?.unwrap_or_default();
+            }
+            "traceState" | "trace_state" => link.trace_state = cursor.string_or_skip()?,
+            "attributes" => attributes(cursor, &mut link.attributes)?,
+            "droppedAttributesCount" | "dropped_attributes_count" => link.dropped_attributes = count(cursor)?,
+            "flags" => link.flags = cursor.unsigned()?.map(|flags| flags as u32),
+            _ => cursor.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(link)
+}
+
+/// A list of `{key, value}`, or a plain object.
+fn attributes<'a>(cursor: &mut Cursor<'a>, into: &mut Vec<Attribute<'a>>) -> Result<()> {
+    if cursor.peek() == Some(b'{') {
+        return cursor.plain_members(into);
+    }
+    cursor.array(|cursor| {
+        let mut key = None;
+        let mut value = Value::Empty;
+        cursor.object(|cursor, member| {
+            match member {
+                "key" => key = cursor.string_or_skip()?,
+                "value" => value = any_value(cursor)?,
+                _ => cursor.skip()?,
+            }
+            Ok(())
+        })?;
+        if let Some(key) = key {
+            into.push(Attribute { key, value });
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// `{"stringValue": …}` and its kin; a bare JSON value is taken as it is.
+fn any_value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>> {
+    if cursor.peek() != Some(b'{') {
+        return cursor.plain_value();
+    }
+    let mut value = Value::Empty;
+    cursor.object(|cursor, key| {
+        let found = match key {
+            "stringValue" | "string_value" => cursor.text()?.map(Value::String),
+            "boolValue" | "bool_value" => cursor.boolean()?.map(Value::Bool),
+            "intValue" | "int_value" => cursor.text()?.and_then(|text| text.parse().ok()).map(Value::Int),
+            "doubleValue" | "double_value" => {
+                cursor.text()?.and_then(|text| text.parse().ok()).map(Value::Double)
+            }
+            "bytesValue" | "bytes_value" => cursor.string_or_skip()?.map(|text| bytes_value(&text)),
+            "arrayValue" | "array_value" => Some(array_value(cursor)?),
+            "kvlistValue" | "kvlist_value" => Some(map_value(cursor)?),
+            _ => {
+                cursor.skip()?;
+                None
+            }
+        };
+        if let Some(found) = found {
+            value = found;
+        }
+        Ok(())
+    })?;
+    Ok(value)
+}
+
+fn bytes_value(text: &str) -> Value<'static> {
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .map_or_else(|_| Value::String(Cow::Owned(text.to_owned())), |bytes| Value::Bytes(Cow::Owned(bytes)))
+}
+
+fn array_value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>> {
+    let mut items = Vec::new();
+    cursor.object(|cursor, key| {
+        if key == "values" {
+            cursor.array(|cursor| any_value(cursor).map(|item| items.push(item)))?;
+            return Ok(());
+        }
+        cursor.skip()
+    })?;
+    Ok(Value::Array(items))
+}
+
+fn map_value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>> {
+    let mut items = Vec::new();
+    cursor
+        .object(|cursor, key| if key == "values" { attributes(cursor, &mut items) } else { cursor.skip() })?;
+    Ok(Value::Map(items))
+}

@@ -1,0 +1,14 @@
+//! tracemend finds where distributed traces break, says why, and says what to change.
+//!
+//! The modules are the data flow:
+//!
+//! `sources` → bytes → `formats` → spans → `store` (grouped by trace id) → `graph` and the flat pass
+//! → `corpus` (what is needed across traces) → `analyzers` → `finding` → `gate` → `report` →
+//! `render` → exit code.
+//!
+//! Imports point back toward the input only. The core knows no network, terminal or command line.
+
+pub mod analyzers;
+pub mod formats;
+pub mod model;
+pub mod report;
