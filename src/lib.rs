@@ -9,6 +9,13 @@
 //! Imports point back toward the input only. The core knows no network, terminal or command line.
 
 pub mod analyzers;
+pub mod corpus;
+pub mod finding;
 pub mod formats;
+pub mod gate;
+pub mod graph;
 pub mod model;
+pub mod pipeline;
 pub mod report;
+pub mod store;
+pub mod trace;

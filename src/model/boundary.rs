@@ -3,82 +3,172 @@
 
 use std::borrow::Cow;
 
-use super::span::{Span, SpanKind};
-use super::value::{Value, first_of};
+use xxhash_rust::xxh3::xxh3_64;
 
-/// What an exit or entry span says about its other side. Semantic conventions 1.44, current names
-/// before older ones.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Boundary {
-    /// `http`, `rpc` or `message`.
-    pub protocol: &'static str,
-    /// Method, or messaging operation.
-    pub method: String,
-    /// Route or normalised path, RPC service, or destination.
-    pub target: String,
-    /// Address of the other side as the caller knows it, possibly empty.
-    pub peer: String,
+use super::names;
+use super::span::Span;
+use super::value::Value;
+
+/// The protocol of a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// HTTP.
+    Http,
+    /// gRPC and other RPC systems.
+    Rpc,
+    /// Messages over a broker or queue.
+    Messaging,
 }
 
-/// The boundary of a span, if it is an exit or entry span of a known protocol.
-pub fn of_span(span: &Span<'_>) -> Option<Boundary> {
+/// What an exit or entry span says about its other side.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Boundary<'a> {
+    /// Protocol.
+    pub protocol: Protocol,
+    /// HTTP or RPC method, or messaging operation; possibly empty.
+    pub method: Cow<'a, str>,
+    /// Route or normalised path, RPC service, or destination; possibly empty.
+    pub target: Cow<'a, str>,
+    /// The other side as the caller knows it, possibly empty.
+    pub peer: Cow<'a, str>,
+}
+
+impl Boundary<'_> {
+    /// A hash of the content.
+    pub fn hash(&self) -> u64 {
+        let parts = [&self.method, &self.target, &self.peer];
+        parts.iter().fold(self.protocol as u64, |hash, part| {
+            hash.rotate_left(21).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ xxh3_64(part.as_bytes())
+        })
+    }
+
+    /// The same boundary without ties to the input.
+    pub fn into_owned(self) -> Boundary<'static> {
+        Boundary {
+            protocol: self.protocol,
+            method: Cow::Owned(self.method.into_owned()),
+            target: Cow::Owned(self.target.into_owned()),
+            peer: Cow::Owned(self.peer.into_owned()),
+        }
+    }
+}
+
+/// The attributes that make a boundary, by meaning. Semantic conventions 1.44; where a convention
+/// was renamed the current name wins over the older ones.
+#[derive(Default)]
+struct Wanted<'s> {
+    http_method: Ranked<'s>,
+    http_target: Ranked<'s>,
+    rpc_system: Ranked<'s>,
+    rpc_service: Ranked<'s>,
+    rpc_method: Ranked<'s>,
+    messaging_system: Ranked<'s>,
+    messaging_operation: Ranked<'s>,
+    messaging_destination: Ranked<'s>,
+    message_id: Ranked<'s>,
+    peer: Ranked<'s>,
+}
+
+/// The best value so far; a smaller rank is better.
+#[derive(Default)]
+struct Ranked<'s>(Option<(u8, &'s Value<'s>)>);
+
+impl<'s> Ranked<'s> {
+    fn offer(&mut self, rank: u8, value: &'s Value<'s>) {
+        if self.0.is_none_or(|(best, _)| rank < best) {
+            self.0 = Some((rank, value));
+        }
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn text(&self) -> Cow<'s, str> {
+        self.0.and_then(|(_, value)| value.to_text()).unwrap_or_default()
+    }
+}
+
+impl<'s> Wanted<'s> {
+    fn of(span: &'s Span<'_>) -> Self {
+        let mut wanted = Self::default();
+        for attribute in &span.attributes {
+            let value = &attribute.value;
+            match &*attribute.key {
+                "http.request.method" => wanted.http_method.offer(0, value),
+                "http.method" => wanted.http_method.offer(1, value),
+                "http.route" => wanted.http_target.offer(0, value),
+                "url.path" => wanted.http_target.offer(1, value),
+                "url.full" => wanted.http_target.offer(2, value),
+                "http.target" => wanted.http_target.offer(3, value),
+                "http.url" => wanted.http_target.offer(4, value),
+                "rpc.system.name" => wanted.rpc_system.offer(0, value),
+                "rpc.system" => wanted.rpc_system.offer(1, value),
+                "rpc.service" => wanted.rpc_service.offer(0, value),
+                "rpc.method" => wanted.rpc_method.offer(0, value),
+                "messaging.system" => wanted.messaging_system.offer(0, value),
+                "messaging.operation.type" => wanted.messaging_operation.offer(0, value),
+                "messaging.operation" => wanted.messaging_operation.offer(1, value),
+                "messaging.destination.template" => wanted.messaging_destination.offer(0, value),
+                "messaging.destination.name" => wanted.messaging_destination.offer(1, value),
+                "messaging.destination" => wanted.messaging_destination.offer(2, value),
+                "messaging.message.id" => wanted.message_id.offer(0, value),
+                "messaging.message_id" => wanted.message_id.offer(1, value),
+                "service.peer.name" => wanted.peer.offer(0, value),
+                "peer.service" => wanted.peer.offer(1, value),
+                "server.address" => wanted.peer.offer(2, value),
+                "net.peer.name" => wanted.peer.offer(3, value),
+                "http.host" => wanted.peer.offer(4, value),
+                _ => {}
+            }
+        }
+        wanted
+    }
+}
+
+/// The boundary of an exit or entry span of a known protocol, and the id of its message.
+pub fn of_span<'s>(span: &'s Span<'_>) -> Option<(Boundary<'s>, Option<Cow<'s, str>>)> {
     if !span.kind.is_entry() && !span.kind.is_exit() {
         return None;
     }
-    message(span).or_else(|| rpc(span)).or_else(|| http(span))
-}
-
-/// The id of the message that a producer or consumer span handled.
-pub fn message_id<'s>(span: &'s Span<'_>) -> Option<Cow<'s, str>> {
-    first_of(&span.attributes, &["messaging.message.id", "messaging.message_id"]).and_then(Value::to_text)
-}
-
-fn text(span: &Span<'_>, keys: &[&str]) -> String {
-    first_of(&span.attributes, keys).and_then(Value::to_text).unwrap_or_default().into_owned()
-}
-
-fn message(span: &Span<'_>) -> Option<Boundary> {
-    first_of(&span.attributes, &["messaging.system"])?;
-    Some(Boundary {
-        protocol: "message",
-        method: text(span, &["messaging.operation.type", "messaging.operation"]),
-        target: text(
-            span,
-            &["messaging.destination.template", "messaging.destination.name", "messaging.destination"],
-        ),
-        peer: text(span, &["server.address", "net.peer.name"]),
-    })
-}
-
-fn rpc(span: &Span<'_>) -> Option<Boundary> {
-    first_of(&span.attributes, &["rpc.system.name", "rpc.system"])?;
-    let service = text(span, &["rpc.service"]);
-    let method = text(span, &["rpc.method"]);
-    let (service, method) = match method.rsplit_once('/') {
-        Some((service, method)) => (service.to_owned(), method.to_owned()),
-        None => (service, method),
-    };
-    Some(Boundary { protocol: "rpc", method, target: service, peer: peer(span) })
-}
-
-fn http(span: &Span<'_>) -> Option<Boundary> {
-    let method = first_of(&span.attributes, &["http.request.method", "http.method"])?.to_text()?.into_owned();
-    let route = text(span, &["http.route"]);
-    let target = if route.is_empty() {
-        let url = text(span, &["url.path", "http.target", "url.full", "http.url"]);
-        super::names::normalise(path_of(&url)).into_owned()
-    } else {
-        route
-    };
-    Some(Boundary { protocol: "http", method, target, peer: peer(span) })
-}
-
-fn peer(span: &Span<'_>) -> String {
-    if span.kind == SpanKind::Server {
-        return String::new();
+    let wanted = Wanted::of(span);
+    // A server's own address is not its other side.
+    let peer = if span.kind.is_exit() { wanted.peer.text() } else { Cow::Borrowed("") };
+    if wanted.messaging_system.is_set() {
+        let boundary = Boundary {
+            protocol: Protocol::Messaging,
+            method: wanted.messaging_operation.text(),
+            target: wanted.messaging_destination.text(),
+            peer,
+        };
+        return Some((boundary, wanted.message_id.is_set().then(|| wanted.message_id.text())));
     }
-    let named = text(span, &["service.peer.name", "peer.service"]);
-    if named.is_empty() { text(span, &["server.address", "net.peer.name", "http.host"]) } else { named }
+    if wanted.rpc_system.is_set() {
+        return Some((rpc(&wanted, peer), None));
+    }
+    if !wanted.http_method.is_set() {
+        return None;
+    }
+    let target = http_target(&wanted);
+    Some((Boundary { protocol: Protocol::Http, method: wanted.http_method.text(), target, peer }, None))
+}
+
+/// Current conventions put `package.Service/Method` into `rpc.method`, older ones split it.
+fn rpc<'s>(wanted: &Wanted<'s>, peer: Cow<'s, str>) -> Boundary<'s> {
+    let full = wanted.rpc_method.text();
+    let (target, method) = match full.rsplit_once('/') {
+        Some((service, method)) => (Cow::Owned(service.to_owned()), Cow::Owned(method.to_owned())),
+        None => (wanted.rpc_service.text(), full),
+    };
+    Boundary { protocol: Protocol::Rpc, method, target, peer }
+}
+
+fn http_target<'s>(wanted: &Wanted<'s>) -> Cow<'s, str> {
+    let text = wanted.http_target.text();
+    match wanted.http_target.0 {
+        Some((0, _)) | None => text,
+        Some(_) => Cow::Owned(names::normalise(path_of(&text)).into_owned()),
+    }
 }
 
 /// The path of a URL or request target, without query and fragment.
@@ -88,4 +178,56 @@ fn path_of(url: &str) -> &str {
         None => url,
     };
     after_host.split(['?', '#']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Attribute, SpanKind};
+
+    fn boundary(kind: SpanKind, attributes: &[(&'static str, &'static str)]) -> Option<Boundary<'static>> {
+        let attributes = attributes
+            .iter()
+            .map(|(key, value)| Attribute { key: (*key).into(), value: Value::String((*value).into()) });
+        let span = Span { kind, attributes: attributes.collect(), ..Span::default() };
+        of_span(&span).map(|(boundary, _)| boundary.into_owned())
+    }
+
+    #[test]
+    fn both_sides_of_an_http_call_agree_on_method_and_path() {
+        let client = boundary(
+            SpanKind::Client,
+            &[
+                ("http.url", "http://stock:80/items/42?x=1"),
+                ("http.method", "GET"),
+                ("peer.service", "stock"),
+            ],
+        );
+        let server = boundary(
+            SpanKind::Server,
+            &[("url.path", "/items/42"), ("http.request.method", "GET"), ("server.address", "me")],
+        );
+        let (Some(client), Some(server)) = (client, server) else {
+            panic!("both are boundaries");
+        };
+        assert_eq!((&client.method, &client.target), (&server.method, &server.target));
+        assert_eq!((&*client.target, &*client.peer, &*server.peer), ("/items/{n}", "stock", ""));
+    }
+
+    #[test]
+    fn the_current_rpc_convention_reads_like_the_old_one() {
+        let current =
+            boundary(SpanKind::Client, &[("rpc.system.name", "grpc"), ("rpc.method", "shop.Cart/Add")]);
+        let old = boundary(
+            SpanKind::Server,
+            &[("rpc.system", "grpc"), ("rpc.service", "shop.Cart"), ("rpc.method", "Add")],
+        );
+        assert_eq!(current, old);
+    }
+
+    #[test]
+    fn internal_and_unknown_spans_have_none() {
+        assert_eq!(boundary(SpanKind::Internal, &[("http.method", "GET")]), None);
+        assert_eq!(boundary(SpanKind::Client, &[("db.system.name", "postgresql")]), None);
+    }
 }

@@ -1,0 +1,68 @@
+//! `negative-duration`: spans that end before they start.
+
+use super::observations::Observations;
+use super::{Analyzer, Case, Rule};
+use crate::finding::{Evidence, Finding, label, rate, side};
+use crate::report::{RateUnit, Severity};
+use crate::store::Facts;
+use crate::trace::TraceView;
+
+static RULE: Rule = Rule {
+    name: "negative-duration",
+    severity: Severity::Warning,
+    summary: "A span ends before it starts.",
+    what: "A span whose end time lies before its start time. SDKs that read both times from the wall \
+           clock write this when the clock is set back in between.",
+    why: "Durations, percentiles and the order of spans around it are wrong; some backends store the \
+          duration as a huge positive number.",
+    fix: "Stop the clock from being set while the process runs.
+Let the time service slew instead of step (chrony: `makestep 1 3`; no manual `date`).
+Virtual machines and containers: check that the guest is not resynchronised after a pause.
+Check spans whose times are given by hand: are start and end in the same unit and in the right order?",
+    example: "
+worker  resize image  internal  40..30   // negative-duration
+",
+};
+
+/// The analyzer.
+pub(super) struct NegativeDuration;
+
+impl Analyzer for NegativeDuration {
+    fn rule(&self) -> &'static Rule {
+        &RULE
+    }
+
+    fn observe_trace(&self, trace: &TraceView<'_>, seen: &mut Observations) {
+        if trace.counts.negative_durations == 0 {
+            return;
+        }
+        for (index, span) in trace.nodes() {
+            if span.has(Facts::NEGATIVE) {
+                seen.span(RULE.name, 0, trace, index).raise("worst", -span.duration_ns());
+            }
+        }
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
+        let findings = case.seen.of(RULE.name).map(|(place, tally)| {
+            let to = side(case.names, place.site);
+            let worst_ns = tally.extremes.get("worst").copied().unwrap_or_default();
+            let proof = Evidence::EndsBeforeStart { spans: tally.spans, worst_ns };
+            let title = format!("{} ends before it starts", label(&to));
+            let mut finding = Finding::at_site(&RULE, case.names, place.site, tally, title, proof);
+            finding.rate = Some(rate(tally.spans, case.corpus.profile(place.site).spans, RateUnit::Spans));
+            finding
+        });
+        findings.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::analyzers::notation::check;
+
+    #[test]
+    fn zero_durations_are_silent() {
+        check("worker  tick  internal  40..40\n");
+    }
+}

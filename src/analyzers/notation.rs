@@ -1,0 +1,202 @@
+//! The trace notation of rule examples and tests: one line a span, indentation is the parent.
+//!
+//! ```text
+//! service  name of the span  kind  start..end  key=value …  // rule
+//! ```
+//!
+//! Fields stand two or more spaces apart; times are ms. A line without indentation begins a new
+//! trace, unless the line before it belongs to a trace that has no empty line behind it yet.
+//! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
+//! `repeat` (of the whole trace), `shared`, `remote`, `local`. A comment names the rules that must
+//! find something at this place; nothing else may be found anywhere. `rule: service` names the
+//! service when the finding is about another line's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::formats::{Block, Origin};
+use crate::model::ids::{IdText, read_span_id, read_trace_id};
+use crate::model::{
+    Attribute, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, TraceId, Value, names,
+};
+use crate::pipeline::{self, Analysis};
+use crate::store::ingest::WorkerStore;
+
+/// Parses the notation, runs every rule, and compares what they find with the comments.
+pub(crate) fn check(text: &str) {
+    let lines = parse(text);
+    let analysis = analyse(&lines);
+    let found: BTreeSet<(String, String, Option<String>)> = analysis
+        .findings
+        .iter()
+        .map(|finding| {
+            let to = finding.to.clone().unwrap();
+            (finding.rule.name.to_owned(), to.service.unwrap_or_default(), to.operation)
+        })
+        .collect();
+    let expected: BTreeSet<(String, String, String)> =
+        lines.iter().flat_map(|line| line.expected.iter().cloned()).collect();
+    let matches = |found: &(String, String, Option<String>), expected: &(String, String, String)| {
+        found.0 == expected.0
+            && found.1 == expected.1
+            && found.2.as_ref().is_none_or(|operation| *operation == expected.2)
+    };
+    for finding in &found {
+        assert!(
+            expected.iter().any(|wanted| matches(finding, wanted)),
+            "not expected: {finding:?} in\n{text}"
+        );
+    }
+    for wanted in &expected {
+        assert!(
+            found.iter().any(|finding| matches(finding, wanted)),
+            "not found: {wanted:?} in\n{text}\nfound: {found:?}"
+        );
+    }
+    assert_eq!(found.len(), analysis.findings.len(), "one place was reported twice in\n{text}");
+}
+
+struct Line {
+    trace: usize,
+    parent: Option<String>,
+    id: String,
+    service: String,
+    name: String,
+    kind: SpanKind,
+    start_ms: i64,
+    end_ms: i64,
+    keys: BTreeMap<String, String>,
+    /// Rule, service, operation.
+    expected: Vec<(String, String, String)>,
+}
+
+fn parse(text: &str) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut open: Vec<(usize, String)> = Vec::new();
+    let (mut trace, mut is_new_trace) = (0, true);
+    for (number, raw) in text.lines().enumerate() {
+        let (body, comment) = raw.split_once("//").unwrap_or((raw, ""));
+        if body.trim().is_empty() {
+            is_new_trace = true;
+            continue;
+        }
+        let indent = body.len() - body.trim_start().len();
+        open.retain(|(depth, _)| *depth < indent);
+        if indent == 0 && (is_new_trace || body.contains("repeat=")) {
+            trace += 1;
+            is_new_trace = false;
+        }
+        let mut fields = body.trim().split("  ").map(str::trim).filter(|field| !field.is_empty());
+        let mut next =
+            |what: &str| fields.next().unwrap_or_else(|| panic!("{what} is missing in {raw:?}")).to_owned();
+        let (service, name, kind, times) = (next("service"), next("name"), next("kind"), next("times"));
+        let keys: BTreeMap<String, String> = fields
+            .flat_map(str::split_whitespace)
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let (times, extra) = times.split_once(' ').unwrap_or((&times, ""));
+        assert!(extra.trim().is_empty(), "two spaces before {extra:?}");
+        let (start, end) = times.split_once("..").unwrap_or_else(|| panic!("no times in {raw:?}"));
+        let id = keys.get("id").cloned().unwrap_or_else(|| format!("line {number}"));
+        let parent = match keys.get("parent").map(String::as_str) {
+            Some("none") => None,
+            Some(other) => Some(other.to_owned()),
+            None => open.last().map(|(_, id)| id.clone()),
+        };
+        let operation = names::normalise(&name).into_owned();
+        let expected = comment.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(|rule| {
+            let (rule, about) = rule.split_once(": ").unwrap_or((rule, &service));
+            (rule.to_owned(), about.to_owned(), operation.clone())
+        });
+        let expected = expected.collect();
+        open.push((indent, id.clone()));
+        lines.push(Line {
+            trace,
+            parent,
+            id,
+            service,
+            name,
+            kind: SpanKind::from_name(&kind),
+            start_ms: start.parse().unwrap(),
+            end_ms: end.parse().unwrap(),
+            keys,
+            expected,
+        });
+    }
+    lines
+}
+
+fn analyse(lines: &[Line]) -> Analysis {
+    let mut worker = WorkerStore::default();
+    let block = Block::default();
+    worker.begin(0, &block);
+    let mut seen = pipeline::new_observations(usize::MAX);
+    let mut position = 0;
+    for trace in lines.chunk_by(|one, other| one.trace == other.trace) {
+        let repeat: u64 = trace[0].keys.get("repeat").map_or(1, |count| count.parse().unwrap());
+        for round in 0..repeat {
+            for line in trace {
+                let (mut span, resource) = span(line, round);
+                span.position = position;
+                let origin =
+                    Origin { resource: &resource, scope: &Scope::default(), serial: position as usize };
+                let (operation, _) = worker.add(&span, origin);
+                pipeline::observe_span(&span, operation, &mut seen);
+                position += 1;
+            }
+        }
+    }
+    worker.end();
+    pipeline::analyse_spans(worker, seen)
+}
+
+fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {
+    const DAY_NS: i64 = 86_400_000_000_000;
+    const MS: i64 = 1_000_000;
+    let base = 20_000 * DAY_NS + round as i64 * 10_000 * MS + 123;
+    let mut span = Span {
+        trace_id: TraceId(u128::from(hashed(&format!("trace {} {round}", line.trace)))),
+        span_id: span_id(&line.id, round),
+        parent_span_id: line.parent.as_ref().map(|parent| span_id(parent, round)),
+        name: line.name.clone().into(),
+        kind: line.kind,
+        start_ns: Some(base + line.start_ms * MS),
+        end_ns: Some(base + line.end_ms * MS),
+        shared: line.keys.contains_key("shared"),
+        ..Span::default()
+    };
+    if let Some(text) = line.keys.get("trace") {
+        match read_trace_id(text.as_bytes()) {
+            IdText::Valid(id, _) => span.trace_id = id,
+            IdText::Absent | IdText::Invalid(_) => {
+                span.malformed.push(Malformed { field: SpanField::TraceId, text: text.clone().into() });
+            }
+        }
+    }
+    if line.keys.contains_key("remote") || line.keys.contains_key("local") {
+        span.parent_is_remote = Some(line.keys.contains_key("remote"));
+    }
+    let attribute = |key: &'static str, value: &str| Attribute {
+        key: key.into(),
+        value: Value::String(value.to_owned().into()),
+    };
+    let mut attributes = vec![attribute("service.name", &line.service)];
+    if let Some(host) = line.keys.get("host") {
+        attributes.push(attribute("host.name", host));
+    }
+    (span, Resource { attributes, dropped_attributes: 0 })
+}
+
+/// Ids of 16 hex digits are taken as they are and stay the same in every trace and round.
+fn span_id(text: &str, round: u64) -> SpanId {
+    if text.len() == 16
+        && let IdText::Valid(id, _) = read_span_id(text.as_bytes())
+    {
+        return id;
+    }
+    SpanId(hashed(&format!("{text} {round}")))
+}
+
+fn hashed(text: &str) -> u64 {
+    xxhash_rust::xxh64::xxh64(text.as_bytes(), 7)
+}

@@ -1,0 +1,208 @@
+//! What analyzers saw. Merging is commutative and associative, so any split of the input in any
+//! order gives the same result.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::corpus::sample::{BottomK, Sampled, hash_span};
+use crate::model::{SpanId, TraceId};
+use crate::store::{Names, SiteId};
+use crate::trace::TraceView;
+
+/// Where something was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Rule that saw it.
+    pub rule: &'static str,
+    /// Site of the damaged spans.
+    pub site: SiteId,
+    /// Tells variants of one rule at one site apart; its meaning is the rule's.
+    pub variant: u32,
+}
+
+/// What was seen at one place.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Spans.
+    pub spans: u64,
+    /// Traces.
+    pub traces: u64,
+    /// Earliest start, ns.
+    pub first_ns: i64,
+    /// Latest start, ns.
+    pub last_ns: i64,
+    /// The affected spans with the smallest hash.
+    pub sample: BottomK<Sampled>,
+    /// Further counts, by a name of the rule's.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// Extremes (greatest value seen), by a name of the rule's.
+    pub extremes: BTreeMap<&'static str, i64>,
+    /// Traces come whole and one after the other, so one look back counts them.
+    last_trace: Option<TraceId>,
+}
+
+impl Tally {
+    fn new(capacity: usize) -> Self {
+        Self {
+            spans: 0,
+            traces: 0,
+            first_ns: i64::MAX,
+            last_ns: i64::MIN,
+            sample: BottomK::new(capacity),
+            counts: BTreeMap::new(),
+            extremes: BTreeMap::new(),
+            last_trace: None,
+        }
+    }
+
+    /// A count of the rule's, 0 when never counted.
+    pub fn count(&self, name: &str) -> u64 {
+        self.counts.get(name).copied().unwrap_or_default()
+    }
+
+    /// Adds to a count of the rule's.
+    pub fn add(&mut self, name: &'static str, amount: u64) {
+        *self.counts.entry(name).or_default() += amount;
+    }
+
+    /// Raises an extreme of the rule's.
+    pub fn raise(&mut self, name: &'static str, value: i64) {
+        self.extremes.entry(name).and_modify(|known| *known = (*known).max(value)).or_insert(value);
+    }
+
+    /// Joins another tally of the same rule.
+    pub fn merge(&mut self, other: &Self) {
+        self.spans += other.spans;
+        self.traces += other.traces;
+        self.first_ns = self.first_ns.min(other.first_ns);
+        self.last_ns = self.last_ns.max(other.last_ns);
+        self.sample.merge(&other.sample);
+        for (name, count) in &other.counts {
+            self.add(name, *count);
+        }
+        for (name, value) in &other.extremes {
+            self.raise(name, *value);
+        }
+    }
+}
+
+/// Texts kept at a place, in the order of the texts.
+const TEXTS_KEPT: usize = 5;
+
+/// What all analyzers saw.
+#[derive(Debug)]
+pub struct Observations {
+    capacity: usize,
+    tallies: BTreeMap<Place, Tally>,
+    texts: BTreeMap<Place, BTreeSet<Box<str>>>,
+    /// Traces in which something was seen.
+    traces: u64,
+    last_trace: Option<TraceId>,
+}
+
+impl Observations {
+    /// Nothing seen yet. `capacity` is how many affected spans are kept a place.
+    pub const fn new(capacity: usize) -> Self {
+        Self { capacity, tallies: BTreeMap::new(), texts: BTreeMap::new(), traces: 0, last_trace: None }
+    }
+
+    /// Notes a span of a trace; returns the tally of its place for further counts.
+    pub fn span(
+        &mut self,
+        rule: &'static str,
+        variant: u32,
+        trace: &TraceView<'_>,
+        index: usize,
+    ) -> &mut Tally {
+        let span = &trace.spans[index];
+        let site = trace.names.site_of(span.operation);
+        let place = Place { rule, site, variant };
+        if self.last_trace != Some(trace.trace_id) {
+            self.last_trace = Some(trace.trace_id);
+            self.traces += 1;
+        }
+        let capacity = self.capacity;
+        let tally = self.tallies.entry(place).or_insert_with(|| Tally::new(capacity));
+        tally.spans += 1;
+        tally.first_ns = tally.first_ns.min(span.start_ns());
+        tally.last_ns = tally.last_ns.max(span.start_ns());
+        if tally.last_trace != Some(trace.trace_id) {
+            tally.last_trace = Some(trace.trace_id);
+            tally.traces += 1;
+        }
+        tally.sample.insert(sampled(trace.trace_id, span.span_id(), span.source, site, span.start_ns()));
+        tally
+    }
+
+    /// Adds to a count of a place at which a span was noted before.
+    pub fn count(&mut self, place: Place, name: &'static str, amount: u64) {
+        if let Some(tally) = self.tallies.get_mut(&place) {
+            tally.add(name, amount);
+        }
+    }
+
+    /// Keeps a text seen at an operation (a number that [`Self::translate`] turns into a site).
+    pub fn text(&mut self, rule: &'static str, variant: u32, operation: u32, text: &str) {
+        let texts = self.texts.entry(Place { rule, site: operation, variant }).or_default();
+        if texts.len() < TEXTS_KEPT || texts.last().is_some_and(|last| **last > *text) {
+            texts.insert(Box::from(text));
+            if texts.len() > TEXTS_KEPT {
+                texts.pop_last();
+            }
+        }
+    }
+
+    /// Goes from a worker's operation numbers to sites.
+    pub fn translate(&mut self, operations: &[u32], names: &Names) {
+        for (mut place, texts) in std::mem::take(&mut self.texts) {
+            place.site = names.site_of(operations[place.site as usize]);
+            self.merge_texts(place, texts);
+        }
+    }
+
+    fn merge_texts(&mut self, place: Place, texts: BTreeSet<Box<str>>) {
+        let own = self.texts.entry(place).or_default();
+        own.extend(texts);
+        while own.len() > TEXTS_KEPT {
+            own.pop_last();
+        }
+    }
+
+    /// Joins other observations.
+    pub fn merge(&mut self, other: Self) {
+        self.traces += other.traces;
+        let capacity = self.capacity;
+        for (place, tally) in other.tallies {
+            self.tallies.entry(place).or_insert_with(|| Tally::new(capacity)).merge(&tally);
+        }
+        for (place, texts) in other.texts {
+            self.merge_texts(place, texts);
+        }
+    }
+
+    /// What a rule saw, by place.
+    pub fn of(&self, rule: &'static str) -> impl Iterator<Item = (&Place, &Tally)> {
+        let first = Place { rule, site: 0, variant: 0 };
+        let last = Place { rule, site: SiteId::MAX, variant: u32::MAX };
+        self.tallies.range(first..=last)
+    }
+
+    /// Texts kept at a place.
+    pub fn texts(&self, place: &Place) -> impl Iterator<Item = &str> {
+        self.texts.get(place).into_iter().flatten().map(|text| &**text)
+    }
+
+    /// How many affected spans are kept a place.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Distinct traces in which something was seen.
+    pub const fn traces(&self) -> u64 {
+        self.traces
+    }
+}
+
+/// A member of a sample of affected spans.
+pub fn sampled(trace_id: TraceId, span_id: SpanId, source: u64, site: SiteId, start_ns: i64) -> Sampled {
+    Sampled { hash: hash_span(trace_id, span_id), trace_id, span_id, source, site, start_ns }
+}

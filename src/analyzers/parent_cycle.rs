@@ -1,0 +1,96 @@
+//! `parent-cycle`: spans that are, over one or more steps, their own parents.
+
+use super::observations::Observations;
+use super::{Analyzer, Case, Rule};
+use crate::finding::{Evidence, Finding, label, rate, side};
+use crate::report::{RateUnit, Severity};
+use crate::trace::{Parent, TraceView};
+
+static RULE: Rule = Rule {
+    name: "parent-cycle",
+    severity: Severity::Error,
+    summary: "Following the parents of a span leads back to the span.",
+    what: "A span that names itself as parent, or several spans whose parents form a circle. \
+           A span starts after its parent, so no correct program makes one.",
+    why: "There is no way from these spans to the root of the trace: backends drop them, show them as \
+          roots, or loop. It is a sign that span ids are not random.",
+    fix: "Make span ids random again.
+Look for a seeded random generator (`random.seed(…)` in Python, `node --random-seed`, a forked process or \
+a restored snapshot) in the service that made the spans.
+Check hand-written span ids and custom id generators.
+Check the copy that a proxy or Collector processor may write over parent ids.",
+    example: "
+web  GET /   server    0..50
+  web  render  internal  5..20  id=a  parent=b   // parent-cycle
+  web  format  internal  6..10  id=b  parent=a   // parent-cycle
+",
+};
+
+/// The analyzer.
+pub(super) struct ParentCycle;
+
+impl Analyzer for ParentCycle {
+    fn rule(&self) -> &'static Rule {
+        &RULE
+    }
+
+    fn observe_trace(&self, trace: &TraceView<'_>, seen: &mut Observations) {
+        for head in trace.cycle {
+            let index = *head as usize;
+            if trace.in_scope(index) {
+                seen.span(RULE.name, 0, trace, index).add("cycle", 1);
+            }
+        }
+        if trace.counts.self_parents == 0 {
+            return;
+        }
+        for (index, _) in trace.nodes() {
+            if trace.parents[index] == Parent::Itself {
+                seen.span(RULE.name, 0, trace, index).add("itself", 1);
+            }
+        }
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
+        let findings = case.seen.of(RULE.name).map(|(place, tally)| {
+            let to = side(case.names, place.site);
+            let proof = Evidence::Cycle { spans: tally.count("cycle"), own_parents: tally.count("itself") };
+            let title = format!("{} is its own ancestor", label(&to));
+            let mut finding = Finding::at_site(&RULE, case.names, place.site, tally, title, proof);
+            finding.rate = Some(rate(tally.spans, case.corpus.profile(place.site).spans, RateUnit::Spans));
+            finding.decides = Some(
+                "Do the same span ids occur in other traces as well? Then the id generator is seeded."
+                    .to_owned(),
+            );
+            finding.lower_when_rare();
+            finding
+        });
+        findings.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::analyzers::notation::check;
+
+    #[test]
+    fn a_span_that_names_itself_is_a_cycle_of_one() {
+        check(
+            "
+web  GET /   server    0..50
+  web  render  internal  5..20  id=a  parent=a   // parent-cycle
+",
+        );
+    }
+
+    #[test]
+    fn spans_that_hang_on_a_cycle_are_not_on_it() {
+        check(
+            "
+web  a  internal  0..9  id=a  parent=b   // parent-cycle
+  web  c  internal  1..2
+web  b  internal  0..9  id=b  parent=a   // parent-cycle
+",
+        );
+    }
+}

@@ -1,0 +1,293 @@
+//! How the clocks of two processes stand to each other, from call-like hops within traces.
+//!
+//! For a client span [c1, c4] on clock A and its server span [s2, s3] on clock B, with θ = B − A and
+//! non-negative delays: s3 − c4 ≤ θ ≤ s2 − c1 (A. Duda et al., "Estimating global time in
+//! distributed systems", ICDCS 1987). The start side is solid; the end side is not, because servers
+//! often end their span when the response is closed, after the client is done. Therefore the
+//! *level* interval is used: every θ that at least 75 % of the pairs allow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
+
+use super::sample::{BottomK, Hashed, hash_span};
+use crate::model::{SpanId, SpanKind, StatusCode, TraceId};
+use crate::store::{Facts, Names, OperationId, SpanRecord};
+use crate::trace::{Parent, TraceView};
+
+/// Hops kept in all, by hash. A hundred pairs of processes still have more than a thousand each,
+/// which puts the standard error of a quartile below 1.4 %; memory stays bounded.
+const HOPS_KEPT: usize = 1 << 17;
+
+/// Share of pairs that may contradict the interval. With 20 % to 30 % there was no false proof in
+/// simulations with up to 10 % client timeouts and 20 % late server ends, at 100 pairs and more.
+pub const OUTLIERS: f64 = 0.25;
+
+/// A bound that is not known.
+pub const UNBOUNDED_LOW: i64 = i64::MIN / 4;
+/// A bound that is not known.
+pub const UNBOUNDED_HIGH: i64 = i64::MAX / 4;
+
+/// Bounds of the offset between two clocks from one hop, in ns: callee minus caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hop {
+    /// Hash of the server span.
+    pub hash: u64,
+    /// Trace of the hop.
+    pub trace_id: TraceId,
+    /// The server span.
+    pub span_id: SpanId,
+    /// Operation of the client span.
+    pub client: OperationId,
+    /// Operation of the server span.
+    pub server: OperationId,
+    /// At least this: server end minus client end.
+    pub low_ns: i64,
+    /// At most this: server start minus client start.
+    pub high_ns: i64,
+    /// Start of the client span, ns.
+    pub start_ns: i64,
+}
+
+impl Hashed for Hop {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl Hop {
+    /// The same hop seen from the other side: caller minus callee.
+    pub const fn reversed(mut self) -> Self {
+        (self.low_ns, self.high_ns) = (-self.high_ns, -self.low_ns);
+        self
+    }
+}
+
+/// Who reads a clock: a process on a host. Two processes of one host share a clock in principle;
+/// they are kept apart so that one process with a shifted clock does not hide among its neighbours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClockReader {
+    /// Host, possibly empty.
+    pub host: Box<str>,
+    /// Process, possibly empty.
+    pub instance: Box<str>,
+    /// Namespace of the service.
+    pub namespace: Box<str>,
+    /// Service.
+    pub service: Box<str>,
+}
+
+impl ClockReader {
+    fn of(names: &Names, operation: OperationId) -> Self {
+        let resource = names.resource_of(operation);
+        Self {
+            host: resource.host.clone(),
+            instance: resource.instance.clone(),
+            namespace: resource.namespace.clone(),
+            service: resource.service.clone(),
+        }
+    }
+
+    /// Whether the data says on which host or in which process the clock was read.
+    pub fn is_identified(&self) -> bool {
+        !self.host.is_empty() || !self.instance.is_empty()
+    }
+}
+
+/// Call-like hops between processes.
+#[derive(Debug)]
+pub struct ClockPairs {
+    hops: BottomK<Hop>,
+    /// Step of the start times of an operation in ns: 1, 1 000 or 1 000 000.
+    steps: FxHashMap<OperationId, i64>,
+}
+
+impl Default for ClockPairs {
+    fn default() -> Self {
+        Self { hops: BottomK::new(HOPS_KEPT), steps: FxHashMap::default() }
+    }
+}
+
+/// The hops between two processes, once everything is merged.
+#[derive(Clone, Debug)]
+pub struct PairedHops {
+    /// The hops.
+    pub hops: Vec<Hop>,
+    /// Coarsest step of the times on either side, ns.
+    pub resolution_ns: i64,
+}
+
+impl ClockPairs {
+    /// Takes in the hops of one trace.
+    pub fn observe(&mut self, trace: &TraceView<'_>) {
+        for (index, server) in trace.nodes() {
+            if trace.kind(index) != SpanKind::Server {
+                continue;
+            }
+            let Parent::Span(parent) = trace.parents[index] else { continue };
+            if is_call(trace, index, parent as usize) {
+                self.add(trace.trace_id, &trace.spans[parent as usize], server);
+            }
+        }
+    }
+
+    fn add(&mut self, trace_id: TraceId, client: &SpanRecord, server: &SpanRecord) {
+        for span in [client, server] {
+            let step = step_ns(span.start_ns());
+            self.steps.entry(span.operation).and_modify(|known| *known = (*known).min(step)).or_insert(step);
+        }
+        let high_ns = server.start_ns() - client.start_ns();
+        let low_ns = server.end_ns() - client.end_ns();
+        self.hops.insert(Hop {
+            hash: hash_span(trace_id, server.span_id()),
+            trace_id,
+            span_id: server.span_id(),
+            client: client.operation,
+            server: server.operation,
+            // A server that outlives its client ended late: its end bounds nothing.
+            low_ns: if low_ns > high_ns { UNBOUNDED_LOW } else { low_ns },
+            high_ns,
+            start_ns: client.start_ns(),
+        });
+    }
+
+    /// Joins other pairs.
+    pub fn merge(&mut self, other: Self) {
+        self.hops.merge(&other.hops);
+        #[expect(clippy::iter_over_hash_type, reason = "the smaller step wins in any order")]
+        for (operation, step) in other.steps {
+            self.steps.entry(operation).and_modify(|known| *known = (*known).min(step)).or_insert(step);
+        }
+    }
+
+    /// The hops by caller and callee; those within one process are left out.
+    pub fn by_readers(&self, names: &Names) -> BTreeMap<(ClockReader, ClockReader), PairedHops> {
+        let mut paired: BTreeMap<_, PairedHops> = BTreeMap::new();
+        for hop in self.hops.sorted() {
+            let readers = (ClockReader::of(names, hop.client), ClockReader::of(names, hop.server));
+            if !readers.0.is_identified() || !readers.1.is_identified() || readers.0 == readers.1 {
+                continue;
+            }
+            let step = |operation| self.steps.get(&operation).copied().unwrap_or(1);
+            let resolution_ns = step(hop.client).max(step(hop.server));
+            let pairs =
+                paired.entry(readers).or_insert_with(|| PairedHops { hops: Vec::new(), resolution_ns });
+            pairs.resolution_ns = pairs.resolution_ns.max(resolution_ns);
+            pairs.hops.push(hop);
+        }
+        paired
+    }
+
+    /// Services that make or take calls without saying on which host or in which process they run.
+    pub fn unidentified_services(&self, names: &Names) -> BTreeSet<Box<str>> {
+        let operations = self.hops.sorted().into_iter().flat_map(|hop| [hop.client, hop.server]);
+        let readers = operations.map(|operation| ClockReader::of(names, operation));
+        readers.filter(|reader| !reader.is_identified()).map(|reader| reader.service).collect()
+    }
+}
+
+/// A client and the server span under it, both timed, the client not failed (a timeout ends it
+/// before the server) and the ids not in doubt.
+fn is_call(trace: &TraceView<'_>, server: usize, client: usize) -> bool {
+    let is_usable = |index: usize| {
+        let span = &trace.spans[index];
+        span.is_timed() && !span.has(Facts::NEGATIVE) && !trace.is_ambiguous(index)
+    };
+    trace.kind(client) == SpanKind::Client
+        && trace.spans[client].status() != StatusCode::Error
+        && is_usable(client)
+        && is_usable(server)
+}
+
+/// The greatest of 1 ns, 1 µs and 1 ms that divides a time: JS SDKs start spans on whole ms.
+const fn step_ns(time_ns: i64) -> i64 {
+    if time_ns % 1_000_000 == 0 {
+        1_000_000
+    } else if time_ns % 1_000 == 0 {
+        1_000
+    } else {
+        1
+    }
+}
+
+/// What pairs say about the offset of the callee's clock against the caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetInterval {
+    /// The offset is at least this, ns.
+    pub low_ns: i64,
+    /// And at most this, ns.
+    pub high_ns: i64,
+    /// Pairs looked at.
+    pub pairs: usize,
+    /// Pairs that agree with some offset inside.
+    pub agreeing: usize,
+    /// Pairs that allow an offset of zero.
+    pub allow_zero: usize,
+}
+
+/// All offsets that at least `1 - OUTLIERS` of the hops allow, or `None` when there is none: the
+/// hops contradict each other (drift, a step, wrong hosts, calls that return early). Borders may be
+/// [`UNBOUNDED_LOW`] or [`UNBOUNDED_HIGH`].
+pub fn level_interval(hops: &[Hop]) -> Option<OffsetInterval> {
+    let needed = ((1.0 - OUTLIERS) * hops.len() as f64).ceil() as usize;
+    let mut borders: Vec<(i64, i32)> =
+        hops.iter().flat_map(|hop| [(hop.low_ns, -1), (hop.high_ns, 1)]).collect();
+    // Openings come before closings at the same point: the intervals are closed.
+    borders.sort_unstable();
+    let (mut open, mut most) = (0_usize, 0_usize);
+    let (mut low, mut high) = (None, None);
+    for (at, border) in borders {
+        if border < 0 {
+            open += 1;
+            most = most.max(open);
+            if open >= needed && low.is_none() {
+                low = Some(at);
+            }
+            continue;
+        }
+        if open >= needed {
+            high = Some(at);
+        }
+        open -= 1;
+    }
+    let allow_zero = hops.iter().filter(|hop| hop.low_ns <= 0 && hop.high_ns >= 0).count();
+    Some(OffsetInterval { low_ns: low?, high_ns: high?, pairs: hops.len(), agreeing: most, allow_zero })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hops(bounds: &[(i64, i64)]) -> Vec<Hop> {
+        let numbered = bounds.iter().zip(0..).map(|((low_ns, high_ns), hash)| Hop {
+            hash,
+            trace_id: TraceId(1),
+            span_id: SpanId(hash),
+            client: 0,
+            server: 0,
+            low_ns: *low_ns,
+            high_ns: *high_ns,
+            start_ns: 0,
+        });
+        numbered.collect()
+    }
+
+    #[test]
+    fn the_interval_is_what_three_quarters_allow() {
+        let found = level_interval(&hops(&[(-5, 5), (-4, 6), (-3, 7), (90, 99)]));
+        let found = found.map(|found| (found.low_ns, found.high_ns, found.allow_zero));
+        assert_eq!(found, Some((-3, 5, 3)));
+    }
+
+    #[test]
+    fn contradicting_hops_give_no_number() {
+        assert_eq!(level_interval(&hops(&[(0, 1), (10, 11), (20, 21), (30, 31)])), None);
+        assert_eq!(level_interval(&[]), None);
+    }
+
+    #[test]
+    fn late_server_ends_bound_only_from_above() {
+        let found = level_interval(&hops(&[(UNBOUNDED_LOW, -9), (UNBOUNDED_LOW, -8), (UNBOUNDED_LOW, -7)]));
+        assert_eq!(found.map(|found| (found.low_ns, found.high_ns)), Some((UNBOUNDED_LOW, -9)));
+    }
+}

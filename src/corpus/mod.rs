@@ -1,0 +1,152 @@
+//! What is needed across traces: how often each site occurs, which parent it usually has, and how
+//! the clocks of two processes stand to each other.
+//!
+//! Everything here merges commutatively and associatively, so that threads, spilled partitions and
+//! earlier windows can be joined in any order.
+
+pub mod clocks;
+pub mod sample;
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::store::{Facts, SiteId, SpanRecord};
+use crate::trace::{Parent, TraceView};
+use clocks::ClockPairs;
+use sample::{BottomK, Sampled};
+
+/// Facts across traces, while they are collected.
+#[derive(Debug, Default)]
+pub struct Corpus {
+    sites: Vec<SiteProfile>,
+    joined: FxHashMap<(SiteId, SiteId), u64>,
+    usual_parents: BTreeMap<SiteId, (SiteId, u64)>,
+    /// Call-like hops that bound the difference of two clocks.
+    pub clocks: ClockPairs,
+    /// Sample of span ids that shows ids which occur in many traces.
+    pub span_ids: SpanIdSketch,
+}
+
+/// How often a site occurs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SiteProfile {
+    /// Spans.
+    pub spans: u64,
+    /// Of these, spans without a parent span id.
+    pub roots: u64,
+    /// Spans whose parent is in the trace.
+    pub joined: u64,
+}
+
+impl Corpus {
+    /// Takes in the judged spans of one trace.
+    pub fn observe(&mut self, trace: &TraceView<'_>) {
+        for (index, span) in trace.nodes() {
+            let site = trace.names.site_of(span.operation);
+            let profile = self.profile_mut(site);
+            profile.spans += 1;
+            match trace.parents[index] {
+                Parent::None => profile.roots += 1,
+                Parent::Span(parent) => {
+                    profile.joined += 1;
+                    let parent = trace.names.site_of(trace.spans[parent as usize].operation);
+                    *self.joined.entry((parent, site)).or_default() += 1;
+                }
+                Parent::Missing | Parent::Itself => {}
+            }
+            self.span_ids.observe(trace, span);
+        }
+        self.clocks.observe(trace);
+    }
+
+    fn profile_mut(&mut self, site: SiteId) -> &mut SiteProfile {
+        let index = site as usize;
+        if self.sites.len() <= index {
+            self.sites.resize(index + 1, SiteProfile::default());
+        }
+        &mut self.sites[index]
+    }
+
+    /// Joins another corpus.
+    pub fn merge(&mut self, other: Self) {
+        for (site, profile) in other.sites.into_iter().enumerate() {
+            let own = self.profile_mut(site as SiteId);
+            own.spans += profile.spans;
+            own.roots += profile.roots;
+            own.joined += profile.joined;
+        }
+        #[expect(clippy::iter_over_hash_type, reason = "sums do not depend on order")]
+        for (edge, count) in other.joined {
+            *self.joined.entry(edge).or_default() += count;
+        }
+        self.clocks.merge(other.clocks);
+        self.span_ids.merge(&other.span_ids);
+    }
+
+    /// Draws the conclusions, once everything is merged.
+    pub fn finish(&mut self) {
+        let edges: BTreeMap<_, _> = self.joined.iter().collect();
+        for ((parent, site), count) in edges {
+            let usual = self.usual_parents.entry(*site).or_insert((*parent, *count));
+            if *count > usual.1 {
+                *usual = (*parent, *count);
+            }
+        }
+    }
+
+    /// How often a site occurs.
+    pub fn profile(&self, site: SiteId) -> SiteProfile {
+        self.sites.get(site as usize).copied().unwrap_or_default()
+    }
+
+    /// The parent that a site has most often, and how often; of equals the first by content.
+    pub fn usual_parent(&self, site: SiteId) -> Option<(SiteId, u64)> {
+        self.usual_parents.get(&site).copied()
+    }
+}
+
+/// The span ids with the smallest hashes and the traces they occur in.
+#[derive(Debug)]
+pub struct SpanIdSketch {
+    sample: BottomK<Sampled>,
+}
+
+/// Ids kept. Up to this many distinct ids the test for repeated ids is exact; beyond, it sees a
+/// uniform sample of ids, and every occurrence of those.
+const SPAN_IDS: usize = 1 << 15;
+
+impl Default for SpanIdSketch {
+    fn default() -> Self {
+        Self { sample: BottomK::new(SPAN_IDS) }
+    }
+}
+
+impl SpanIdSketch {
+    fn observe(&mut self, trace: &TraceView<'_>, span: &SpanRecord) {
+        let id = span.span_id();
+        let hash = sample::hash_span_id(id);
+        if !self.sample.wants(hash) || span.has(Facts::INVALID_SPAN_ID) {
+            return;
+        }
+        self.sample.insert(Sampled {
+            hash,
+            trace_id: trace.trace_id,
+            span_id: id,
+            source: span.source,
+            site: trace.names.site_of(span.operation),
+            start_ns: span.start_ns(),
+        });
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.sample.merge(&other.sample);
+    }
+
+    /// The kept occurrences of each kept id, ids by hash, occurrences by trace.
+    pub fn by_id(&self) -> Vec<Vec<Sampled>> {
+        let sorted = self.sample.sorted();
+        // With a full sample the occurrences of the last id may be incomplete; that loses nothing.
+        sorted.chunk_by(|one, other| one.span_id == other.span_id).map(<[Sampled]>::to_vec).collect()
+    }
+}

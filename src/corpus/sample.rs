@@ -1,0 +1,111 @@
+//! Samples that do not depend on order: the k members with the smallest hash. Uniform, mergeable,
+//! and computable in SQL as well, because the hash is xxHash64 of the ids' bytes.
+
+use std::collections::BTreeSet;
+
+use xxhash_rust::xxh64::xxh64;
+
+use crate::model::{SpanId, TraceId};
+use crate::store::SiteId;
+
+/// A span in a sample. Ordered by hash, then by ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sampled {
+    /// The sample's hash.
+    pub hash: u64,
+    /// Trace.
+    pub trace_id: TraceId,
+    /// Span.
+    pub span_id: SpanId,
+    /// Where it was read ([`crate::store::SpanRecord::source`]).
+    pub source: u64,
+    /// Its site.
+    pub site: SiteId,
+    /// Its start in ns.
+    pub start_ns: i64,
+}
+
+/// A member of a sample has a hash.
+pub trait Hashed: Ord + Clone {
+    /// The hash by which members are chosen.
+    fn hash(&self) -> u64;
+}
+
+impl Hashed for Sampled {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// xxHash64 of the 16 bytes of the trace id and the 8 bytes of the span id, both big-endian.
+pub fn hash_span(trace_id: TraceId, span_id: SpanId) -> u64 {
+    let mut bytes = [0; 24];
+    bytes[..16].copy_from_slice(&trace_id.0.to_be_bytes());
+    bytes[16..].copy_from_slice(&span_id.0.to_be_bytes());
+    xxh64(&bytes, 0)
+}
+
+/// xxHash64 of the 8 bytes of the span id, big-endian.
+pub fn hash_span_id(span_id: SpanId) -> u64 {
+    xxh64(&span_id.0.to_be_bytes(), 0)
+}
+
+/// The `capacity` smallest members by hash.
+#[derive(Clone, Debug)]
+pub struct BottomK<T> {
+    capacity: usize,
+    members: BTreeSet<T>,
+    /// Largest hash of a full sample.
+    bound: u64,
+}
+
+impl<T: Hashed> BottomK<T> {
+    /// An empty sample.
+    pub const fn new(capacity: usize) -> Self {
+        Self { capacity, members: BTreeSet::new(), bound: u64::MAX }
+    }
+
+    /// Whether a member with this hash would be kept: to be asked before one is made.
+    pub const fn wants(&self, hash: u64) -> bool {
+        hash <= self.bound
+    }
+
+    /// Takes a member in.
+    pub fn insert(&mut self, member: T) {
+        if !self.wants(member.hash()) || self.capacity == 0 {
+            return;
+        }
+        self.members.insert(member);
+        if self.members.len() > self.capacity {
+            self.members.pop_last();
+        }
+        if self.members.len() == self.capacity {
+            self.bound = self.members.last().map_or(u64::MAX, Hashed::hash);
+        }
+    }
+
+    /// Joins another sample.
+    pub fn merge(&mut self, other: &Self) {
+        for member in &other.members {
+            if !self.wants(member.hash()) {
+                break;
+            }
+            self.insert(member.clone());
+        }
+    }
+
+    /// The members, smallest hash first.
+    pub fn sorted(&self) -> Vec<T> {
+        self.members.iter().cloned().collect()
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}

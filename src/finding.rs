@@ -1,0 +1,513 @@
+//! A break, with the evidence for it. A finding cannot be made without evidence.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use xxhash_rust::xxh64::xxh64;
+
+use crate::analyzers::Rule;
+use crate::analyzers::observations::Tally;
+use crate::corpus::sample::Sampled;
+use crate::model::names;
+use crate::model::time::human_duration;
+use crate::report::{Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
+use crate::store::{Names, SiteId};
+
+/// One place where something is wrong.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// How grave; never above the rule's.
+    pub severity: Severity,
+    /// How sure it is that the break exists.
+    pub confidence: Confidence,
+    /// One line without ids.
+    pub title: String,
+    /// A few sentences.
+    pub message: String,
+    /// The caller's side.
+    pub from: Option<Side>,
+    /// The damaged side.
+    pub to: Option<Side>,
+    /// Scope of the damaged spans.
+    pub scope: Option<ScopeName>,
+    /// What would settle the cause.
+    pub decides: Option<String>,
+    /// Spans affected.
+    pub spans: u64,
+    /// Traces affected.
+    pub traces: u64,
+    /// How often.
+    pub rate: Option<Rate>,
+    /// Earliest affected start, ns.
+    pub first_ns: Option<i64>,
+    /// Latest affected start, ns.
+    pub last_ns: Option<i64>,
+    /// The fact that carries the finding.
+    pub proof: Evidence,
+    /// Further facts.
+    pub support: Vec<Evidence>,
+    /// What to change.
+    pub remedy: Remedy,
+    /// Affected spans with the smallest hash.
+    pub occurrences: Vec<Sampled>,
+    /// Affected spans in all.
+    pub occurrences_total: u64,
+}
+
+impl Finding {
+    /// A finding about the spans of a tally at a site.
+    pub fn at_site(
+        rule: &'static Rule,
+        names: &Names,
+        site: SiteId,
+        tally: &Tally,
+        title: String,
+        proof: Evidence,
+    ) -> Self {
+        let scope = &names.site(site).scope;
+        Self {
+            scope: (!scope.is_empty()).then(|| ScopeName { name: scope.to_string(), version: None }),
+            first_ns: Some(tally.first_ns),
+            last_ns: Some(tally.last_ns),
+            occurrences: tally.sample.sorted(),
+            occurrences_total: tally.spans,
+            ..Self::between(rule, None, Some(side(names, site)), tally.spans, tally.traces, title, proof)
+        }
+    }
+
+    /// A finding about two sides.
+    pub fn between(
+        rule: &'static Rule,
+        from: Option<Side>,
+        to: Option<Side>,
+        spans: u64,
+        traces: u64,
+        title: String,
+        proof: Evidence,
+    ) -> Self {
+        Self {
+            rule,
+            severity: rule.severity,
+            confidence: Confidence::Certain,
+            title,
+            message: rule.summary.to_owned(),
+            from,
+            to,
+            scope: None,
+            decides: None,
+            spans,
+            traces,
+            rate: None,
+            first_ns: None,
+            last_ns: None,
+            proof,
+            support: Vec::new(),
+            remedy: rule.remedy(),
+            occurrences: Vec::new(),
+            occurrences_total: spans,
+        }
+    }
+
+    /// Lowers the severity; it is never raised.
+    pub fn lower_to(&mut self, severity: Severity) {
+        self.severity = self.severity.min(severity);
+    }
+
+    /// A break that is both small in number and rare is at most a warning: fewer than 3 traces, and
+    /// below 0.1 % of its calls.
+    pub fn lower_when_rare(&mut self) {
+        let is_rare = self.rate.as_ref().is_some_and(|rate| rate.value < 0.001);
+        if self.traces < 3 && is_rare {
+            self.lower_to(Severity::Warning);
+        }
+    }
+
+    /// All evidence, the carrying fact first.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        std::iter::once(&self.proof).chain(&self.support)
+    }
+
+    /// Identity of the break across runs: rule, damaged side and scope. Never ids, times or hosts.
+    pub fn fingerprint(&self) -> String {
+        let to = self.to.as_ref();
+        let scope = self.scope.as_ref().map(|scope| scope.name.as_str());
+        hash_parts(&[
+            Some(self.rule.name),
+            side_parts(to)[0],
+            side_parts(to)[1],
+            side_parts(to)[2],
+            side_parts(to)[3],
+            scope,
+        ])
+    }
+
+    /// Identity with the inferred other side, where there is one.
+    pub fn edge_fingerprint(&self) -> Option<String> {
+        let from = self.from.as_ref()?;
+        let fingerprint = self.fingerprint();
+        let [namespace, service, operation, kind] = side_parts(Some(from));
+        Some(hash_parts(&[Some(&fingerprint), namespace, service, operation, kind]))
+    }
+}
+
+fn side_parts(side: Option<&Side>) -> [Option<&str>; 4] {
+    let Some(side) = side else { return [None; 4] };
+    [side.namespace.as_deref(), side.service.as_deref(), side.operation.as_deref(), side.kind.as_deref()]
+}
+
+/// xxHash64 over the parts, separated by U+001F so that borders between parts count.
+fn hash_parts(parts: &[Option<&str>]) -> String {
+    let text: Vec<&str> = parts.iter().map(|part| part.unwrap_or_default()).collect();
+    format!("{}:{:016x}", names::VERSION, xxh64(text.join("\u{1f}").as_bytes(), 0))
+}
+
+/// A site as one side of a break.
+pub fn side(names: &Names, site: SiteId) -> Side {
+    let service = names.service_of_site(site);
+    let site = names.site(site);
+    Side {
+        namespace: filled(&service.namespace),
+        service: filled(&service.name),
+        operation: filled(&site.name),
+        kind: Some(site.kind.as_str().to_owned()),
+        inferred: false,
+    }
+}
+
+fn filled(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// `service operation` for titles.
+pub fn label(side: &Side) -> String {
+    let service = side.service.as_deref().unwrap_or("(no service name)");
+    match &side.operation {
+        Some(operation) => format!("{service} `{operation}`"),
+        None => service.to_owned(),
+    }
+}
+
+/// A share with its Wilson score interval at 95 % (E. B. Wilson, JASA 22, 1927).
+pub fn rate(affected: u64, total: u64, unit: RateUnit) -> Rate {
+    const Z: f64 = 1.959_963_984_540_054;
+    let total = total.max(affected).max(1);
+    let (n, share) = (total as f64, affected as f64 / total as f64);
+    let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let centre = share + Z * Z / (2.0 * n);
+    let scale = 1.0 + Z * Z / n;
+    let round = |value: f64| (value.clamp(0.0, 1.0) * 1e6).round() / 1e6;
+    Rate {
+        affected,
+        total,
+        unit,
+        value: round(share),
+        low: round((centre - spread) / scale),
+        high: round((centre + spread) / scale),
+    }
+}
+
+/// A fact that a colleague can verify.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    /// Parents are named but absent.
+    ParentAbsent {
+        /// Orphan spans.
+        orphans: u64,
+        /// Distinct absent parents.
+        missing_parents: u64,
+    },
+    /// What the flags say about where the absent parents ran.
+    ParentLocation {
+        /// In another process.
+        remote: u64,
+        /// In the same process.
+        local: u64,
+        /// Not told.
+        unknown: u64,
+    },
+    /// The parent that such spans have when it is there.
+    UsualParent {
+        /// Name of the parent's place.
+        parent: String,
+        /// Spans that have it.
+        joined: u64,
+        /// Spans in all.
+        spans: u64,
+    },
+    /// Such spans never have a parent in the data.
+    NeverJoined {
+        /// Spans in all.
+        spans: u64,
+    },
+    /// Other places that hang on the same absent parents.
+    SiblingPlaces {
+        /// Their names.
+        places: Vec<String>,
+    },
+    /// The absent parent began no later than this before its first child: lower bound of what is missing.
+    ShadowOfParent {
+        /// Longest time covered by the children of one absent parent, ns.
+        longest_ns: i64,
+    },
+    /// Copies under one id.
+    Copies {
+        /// Ids.
+        ids: u64,
+        /// Records beyond the first.
+        extra: u64,
+        /// Spans of the place.
+        spans: u64,
+    },
+    /// Copies that differ only in what a pipeline adds or a later version of the span changed.
+    CopiesDiffer {
+        /// Ids.
+        ids: u64,
+    },
+    /// Different spans under one id.
+    IdShared {
+        /// Span ids.
+        ids: u64,
+        /// Distinct contents.
+        contents: u64,
+    },
+    /// One span id in many traces.
+    IdInManyTraces {
+        /// Span ids.
+        ids: u64,
+        /// Most traces for one id.
+        most_traces: u64,
+    },
+    /// Parents form a circle.
+    Cycle {
+        /// Spans on circles of two and more.
+        spans: u64,
+        /// Spans that name themselves.
+        own_parents: u64,
+    },
+    /// Texts that stand where an id should.
+    NotAnId {
+        /// Trace id, span id or parent span id.
+        field: &'static str,
+        /// Spans.
+        spans: u64,
+        /// Examples.
+        examples: Vec<String>,
+    },
+    /// What stands in place of the service name.
+    ServiceMark {
+        /// The mark, possibly empty.
+        mark: String,
+        /// Spans.
+        spans: u64,
+    },
+    /// Spans end before they start.
+    EndsBeforeStart {
+        /// Spans.
+        spans: u64,
+        /// Worst case, ns.
+        worst_ns: i64,
+    },
+    /// The offset of two clocks that most hops allow.
+    ClockOffset {
+        /// Clock that is off.
+        clock: String,
+        /// Clock it is compared with.
+        reference: String,
+        /// At least, ns; `None` when unbounded.
+        low_ns: Option<i64>,
+        /// At most, ns; `None` when unbounded.
+        high_ns: Option<i64>,
+        /// Hops.
+        pairs: u64,
+        /// Hops that agree.
+        agreeing: u64,
+    },
+    /// Hops that would allow that the clocks agree.
+    ClocksCouldAgree {
+        /// Those hops.
+        pairs: u64,
+        /// Of how many.
+        total: u64,
+    },
+    /// Processes that agree with each other.
+    AgreeingClocks {
+        /// How many.
+        clocks: u64,
+    },
+}
+
+impl Evidence {
+    /// Kind, from the published list.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ParentAbsent { .. } => "parent-absent",
+            Self::ParentLocation { .. } => "parent-location",
+            Self::UsualParent { .. } => "usual-parent",
+            Self::NeverJoined { .. } => "never-joined",
+            Self::SiblingPlaces { .. } => "sibling-places",
+            Self::ShadowOfParent { .. } => "shadow-of-parent",
+            Self::Copies { .. } => "copies",
+            Self::CopiesDiffer { .. } => "copies-differ",
+            Self::IdShared { .. } => "id-shared",
+            Self::IdInManyTraces { .. } => "id-in-many-traces",
+            Self::Cycle { .. } => "cycle",
+            Self::NotAnId { .. } => "not-an-id",
+            Self::ServiceMark { .. } => "service-mark",
+            Self::EndsBeforeStart { .. } => "ends-before-start",
+            Self::ClockOffset { .. } => "clock-offset",
+            Self::ClocksCouldAgree { .. } => "clocks-could-agree",
+            Self::AgreeingClocks { .. } => "agreeing-clocks",
+        }
+    }
+
+    /// One sentence.
+    pub fn text(&self) -> String {
+        match self {
+            Self::ParentAbsent { orphans, missing_parents } => format!(
+                "{} {} {} that {} not in the trace",
+                count(*orphans, "span names", "spans name"),
+                missing_parents,
+                if *missing_parents == 1 { "parent" } else { "parents" },
+                if *missing_parents == 1 { "is" } else { "are" },
+            ),
+            Self::ParentLocation { remote, local, unknown } => parent_location(*remote, *local, *unknown),
+            Self::UsualParent { parent, joined, spans } => {
+                format!("in {joined} of {spans} spans the parent is there: {parent}")
+            }
+            Self::NeverJoined { spans } => {
+                format!("none of the {} here has its parent in the data", count(*spans, "span", "spans"))
+            }
+            Self::SiblingPlaces { places } => {
+                format!("the same absent parents are named by {}", places.join(", "))
+            }
+            Self::ShadowOfParent { longest_ns } => {
+                format!("the children of one absent parent cover up to {}", human_duration(*longest_ns))
+            }
+            Self::Copies { ids, extra, spans } => format!(
+                "{} {} more than once: {} among {} here",
+                count(*ids, "span", "spans"),
+                if *ids == 1 { "is there" } else { "are there" },
+                count(*extra, "extra copy", "extra copies"),
+                count(*spans, "span", "spans"),
+            ),
+            Self::CopiesDiffer { ids } => format!(
+                "{} in attributes, end or resource only: one span, seen twice on its way",
+                count(*ids, "of them differs", "of them differ"),
+            ),
+            Self::IdShared { ids, contents } => {
+                format!("{} for {contents} different spans", count(*ids, "span id stands", "span ids stand"))
+            }
+            Self::IdInManyTraces { ids, most_traces } => format!(
+                "{} in several traces, one of them in {most_traces}; random ids do not repeat",
+                count(*ids, "span id occurs", "span ids occur"),
+            ),
+            Self::Cycle { spans, own_parents } => cycle(*spans, *own_parents),
+            Self::NotAnId { field, spans, examples } => format!(
+                "{} a {field} that is no id{}",
+                count(*spans, "span has", "spans have"),
+                examples.first().map_or_else(String::new, |example| format!(", such as {example:?}")),
+            ),
+            Self::ServiceMark { mark, spans } if mark.is_empty() => {
+                format!("{} no service.name", count(*spans, "span has", "spans have"))
+            }
+            Self::ServiceMark { mark, spans } => format!(
+                "{} the placeholder {mark:?} as service.name",
+                count(*spans, "span has", "spans have")
+            ),
+            Self::EndsBeforeStart { spans, worst_ns } => format!(
+                "{} before the start, by up to {}",
+                count(*spans, "span ends", "spans end"),
+                human_duration(*worst_ns)
+            ),
+            Self::ClockOffset { clock, reference, low_ns, high_ns, pairs, agreeing } => format!(
+                "the clock of {clock} is {} that of {reference} ({agreeing} of {pairs} hops agree)",
+                offset(*low_ns, *high_ns),
+            ),
+            Self::ClocksCouldAgree { pairs, total } => {
+                format!("only {pairs} of {total} hops would allow that the clocks agree")
+            }
+            Self::AgreeingClocks { clocks } => {
+                format!("{} with the reference", count(*clocks, "other clock agrees", "other clocks agree"))
+            }
+        }
+    }
+
+    /// The numbers in the sentence.
+    pub fn data(&self) -> BTreeMap<String, Value> {
+        let value = match self {
+            Self::ParentAbsent { orphans, missing_parents } => {
+                json!({"orphans": orphans, "missing_parents": missing_parents})
+            }
+            Self::ParentLocation { remote, local, unknown } => {
+                json!({"remote": remote, "local": local, "unknown": unknown})
+            }
+            Self::UsualParent { parent, joined, spans } => {
+                json!({"parent": parent, "joined": joined, "spans": spans})
+            }
+            Self::NeverJoined { spans } => json!({"spans": spans}),
+            Self::SiblingPlaces { places } => json!({"places": places}),
+            Self::ShadowOfParent { longest_ns } => json!({"longest_ns": longest_ns}),
+            Self::Copies { ids, extra, spans } => json!({"ids": ids, "extra": extra, "spans": spans}),
+            Self::CopiesDiffer { ids } => json!({"ids": ids}),
+            Self::IdShared { ids, contents } => json!({"ids": ids, "contents": contents}),
+            Self::IdInManyTraces { ids, most_traces } => json!({"ids": ids, "most_traces": most_traces}),
+            Self::Cycle { spans, own_parents } => json!({"spans": spans, "own_parents": own_parents}),
+            Self::NotAnId { field, spans, examples } => {
+                json!({"field": field, "spans": spans, "examples": examples})
+            }
+            Self::ServiceMark { mark, spans } => json!({"mark": mark, "spans": spans}),
+            Self::EndsBeforeStart { spans, worst_ns } => json!({"spans": spans, "worst_ns": worst_ns}),
+            Self::ClockOffset { clock, reference, low_ns, high_ns, pairs, agreeing } => json!({
+                "clock": clock, "reference": reference, "low_ns": low_ns, "high_ns": high_ns,
+                "pairs": pairs, "agreeing": agreeing,
+            }),
+            Self::ClocksCouldAgree { pairs, total } => json!({"pairs": pairs, "total": total}),
+            Self::AgreeingClocks { clocks } => json!({"clocks": clocks}),
+        };
+        let Value::Object(members) = value else { return BTreeMap::new() };
+        members.into_iter().collect()
+    }
+}
+
+/// `1 span names`, `2 spans name`.
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn parent_location(remote: u64, local: u64, unknown: u64) -> String {
+    match (remote, local, unknown) {
+        (_, 0, 0) => {
+            "all absent parents are in another process: the context arrived, their span did not".to_owned()
+        }
+        (0, _, 0) => "all absent parents are in the same process".to_owned(),
+        (0, 0, _) => "the data does not tell whether the absent parents are in another process".to_owned(),
+        _ => format!("absent parents: {remote} in another process, {local} in the same, {unknown} not told"),
+    }
+}
+
+fn cycle(spans: u64, own_parents: u64) -> String {
+    match (spans, own_parents) {
+        (_, 0) => format!("{} on a circle of parents", count(spans, "span lies", "spans lie")),
+        (0, _) => count(own_parents, "span names itself as parent", "spans name themselves as parent"),
+        _ => format!(
+            "{} on a circle of parents, {}",
+            count(spans, "span lies", "spans lie"),
+            count(own_parents, "names itself as parent", "name themselves as parent")
+        ),
+    }
+}
+
+fn offset(low_ns: Option<i64>, high_ns: Option<i64>) -> String {
+    let ahead_or_behind = |ns: i64| if ns < 0 { "behind" } else { "ahead of" };
+    match (low_ns, high_ns) {
+        (Some(low), Some(high)) => {
+            let (near, far) = if high < 0 { (-high, -low) } else { (low, high) };
+            format!("{} to {} {}", human_duration(near), human_duration(far), ahead_or_behind(high))
+        }
+        (Some(low), None) => format!("at least {} {}", human_duration(low), ahead_or_behind(low)),
+        (None, Some(high)) => format!("at least {} {}", human_duration(-high), ahead_or_behind(high)),
+        (None, None) => "of unknown distance to".to_owned(),
+    }
+}

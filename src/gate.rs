@@ -1,0 +1,186 @@
+//! The gate: from findings and coverage to a verdict. The format of the report never changes it.
+
+use crate::report::{Confidence, Reason, Severity, Verdict};
+
+/// What the gate asks for.
+#[derive(Clone, Debug)]
+pub struct GateSettings {
+    /// Findings of this severity and above fail; `None` never fails.
+    pub fail_on: Option<Severity>,
+    /// Findings below this confidence never fail.
+    pub min_confidence: Confidence,
+    /// Fewer traces are inconclusive.
+    pub min_traces: u64,
+    /// Share of spans or bytes that may be unreadable.
+    pub max_rejects: f64,
+    /// Partial input is no reason to be inconclusive.
+    pub allow_partial: bool,
+    /// A verdict `fail` exits with 0.
+    pub exit_zero: bool,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self {
+            fail_on: Some(Severity::Error),
+            min_confidence: Confidence::High,
+            min_traces: 1,
+            max_rejects: 0.001,
+            allow_partial: false,
+            exit_zero: false,
+        }
+    }
+}
+
+/// What was read, as far as the gate cares.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// Traces that were judged.
+    pub traces: u64,
+    /// Span records.
+    pub spans: u64,
+    /// Rejected span objects.
+    pub rejected: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes that could not be read, a cut last record aside.
+    pub unreadable_bytes: u64,
+    /// Traces that a source cut.
+    pub truncated_traces: u64,
+    /// Inputs that a limit ended.
+    pub limits_reached: u64,
+    /// Inputs whose end could not be read (damaged compression, read errors).
+    pub damaged_inputs: u64,
+    /// Named inputs that could not be read or recognised: sentences.
+    pub failures: Vec<String>,
+    /// Reading was interrupted.
+    pub interrupted: bool,
+}
+
+impl GateSettings {
+    /// Whether a finding of this severity and confidence fails the gate.
+    pub fn fails(&self, severity: Severity, confidence: Confidence) -> bool {
+        self.fail_on.is_some_and(|threshold| severity >= threshold) && confidence >= self.min_confidence
+    }
+
+    /// The verdict and its reasons. `failing` is how many findings fail the gate.
+    pub fn judge(&self, failing: usize, readings: &Readings) -> (Verdict, Vec<Reason>) {
+        let mut reasons: Vec<Reason> =
+            readings.failures.iter().map(|failure| reason("input-error", failure.clone())).collect();
+        let mut verdict = if reasons.is_empty() { Verdict::Pass } else { Verdict::Error };
+        if failing > 0 {
+            let breaks = if failing == 1 {
+                "1 finding reaches".to_owned()
+            } else {
+                format!("{failing} findings reach")
+            };
+            let threshold = self.fail_on.map_or("never", Severity::as_str);
+            reasons.push(reason("finding-at-gate", format!("{breaks} the gate (--fail-on {threshold})")));
+            if verdict == Verdict::Pass {
+                verdict = Verdict::Fail;
+            }
+        }
+        let doubts = self.doubts(readings);
+        if !doubts.is_empty() && verdict == Verdict::Pass {
+            verdict = Verdict::Inconclusive;
+        }
+        reasons.extend(doubts);
+        (verdict, reasons)
+    }
+
+    fn doubts(&self, readings: &Readings) -> Vec<Reason> {
+        let mut doubts = Vec::new();
+        if readings.interrupted {
+            doubts.push(reason(
+                "interrupted",
+                "reading was interrupted; the report covers what was read".to_owned(),
+            ));
+        }
+        if readings.traces == 0 {
+            doubts.push(reason("no-traces", "no traces were judged; no data is not health".to_owned()));
+        } else if readings.traces < self.min_traces {
+            let message =
+                format!("{} traces were judged, --min-traces asks for {}", readings.traces, self.min_traces);
+            doubts.push(reason("too-few-traces", message));
+        }
+        if !self.allow_partial {
+            doubts.extend(
+                self.partial(readings).map(|message| {
+                    reason("partial-input", format!("{message}; --allow-partial accepts that"))
+                }),
+            );
+        }
+        doubts
+    }
+
+    /// Why the input is partial, if it is.
+    fn partial(&self, readings: &Readings) -> Option<String> {
+        let share = |part: u64, rest: u64| part as f64 / (part + rest).max(1) as f64;
+        if readings.limits_reached > 0 {
+            return Some("a limit ended the reading of an input".to_owned());
+        }
+        if readings.damaged_inputs > 0 {
+            return Some("an input could not be read to its end".to_owned());
+        }
+        if readings.truncated_traces > 0 {
+            return Some(format!("{} traces were cut by their source", readings.truncated_traces));
+        }
+        let rejected = share(readings.rejected, readings.spans);
+        if rejected > self.max_rejects {
+            return Some(format!("{} % of the spans were rejected", percent(rejected)));
+        }
+        let unreadable =
+            share(readings.unreadable_bytes, readings.bytes.saturating_sub(readings.unreadable_bytes));
+        if unreadable > self.max_rejects {
+            return Some(format!("{} % of the bytes could not be read", percent(unreadable)));
+        }
+        None
+    }
+}
+
+fn reason(code: &str, message: String) -> Reason {
+    Reason { code: code.to_owned(), message }
+}
+
+/// Two significant digits, never rounded to zero.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent >= 10.0 { format!("{percent:.0}") } else { format!("{percent:.2}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn healthy() -> Readings {
+        Readings { traces: 10, spans: 100, bytes: 10_000, ..Readings::default() }
+    }
+
+    #[test]
+    fn verdicts_in_their_order() {
+        let gate = GateSettings::default();
+        let verdict = |failing, readings: &Readings| gate.judge(failing, readings).0;
+        assert_eq!(verdict(0, &healthy()), Verdict::Pass);
+        assert_eq!(verdict(1, &healthy()), Verdict::Fail);
+        assert_eq!(verdict(0, &Readings { traces: 0, ..healthy() }), Verdict::Inconclusive);
+        assert_eq!(verdict(1, &Readings { rejected: 50, ..healthy() }), Verdict::Fail);
+        assert_eq!(verdict(0, &Readings { rejected: 50, ..healthy() }), Verdict::Inconclusive);
+        let failed = Readings { failures: vec!["x".to_owned()], ..healthy() };
+        assert_eq!(verdict(1, &failed), Verdict::Error);
+    }
+
+    #[test]
+    fn partial_input_can_be_accepted() {
+        let gate = GateSettings { allow_partial: true, ..GateSettings::default() };
+        assert_eq!(gate.judge(0, &Readings { limits_reached: 1, ..healthy() }).0, Verdict::Pass);
+        assert_eq!(gate.judge(0, &Readings { traces: 0, ..healthy() }).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_tenth_of_a_percent_may_be_unreadable() {
+        let gate = GateSettings::default();
+        let readings = |unreadable_bytes| Readings { unreadable_bytes, ..healthy() };
+        assert_eq!(gate.judge(0, &readings(10)).0, Verdict::Pass);
+        assert_eq!(gate.judge(0, &readings(11)).0, Verdict::Inconclusive);
+    }
+}

@@ -1,0 +1,165 @@
+//! stub
+use rayon::prelude::*;
+
+use crate::analyzers::observations::Observations;
+use crate::analyzers::{self, Case};
+use crate::corpus::Corpus;
+use crate::finding::Finding;
+use crate::model::Span;
+use crate::store::ingest::WorkerStore;
+use crate::store::{Partition, Store};
+use crate::trace::{FlatPass, Scope, TraceCounts};
+
+/// What the analysis of a store gave.
+pub struct Analysis {
+    /// Records and names.
+    pub store: Store,
+    /// Facts across traces.
+    pub corpus: Corpus,
+    /// Counts over all judged traces.
+    pub counts: TraceCounts,
+    /// Pairs of traces of which one id is the other's low 64 bits.
+    pub truncated_trace_pairs: u64,
+    /// Traces with a span in each input.
+    pub traces_by_input: Vec<u64>,
+    /// Traces in which something was seen.
+    pub traces_affected: u64,
+    /// Findings in report order.
+    pub findings: Vec<Finding>,
+    /// Checks that could not be made.
+    pub not_possible: Vec<crate::report::CheckNotPossible>,
+}
+
+/// Empty observations that keep so many affected spans a place.
+pub fn new_observations(capacity: usize) -> Observations {
+    Observations::new(capacity)
+}
+
+/// Shows a span to the analyzers that look at spans.
+pub fn observe_span(span: &Span<'_>, operation: u32, seen: &mut Observations) {
+    for analyzer in analyzers::ALL {
+        analyzer.observe_span(span, operation, seen);
+    }
+}
+
+/// What one thread collects from its partitions.
+struct Collected {
+    seen: Observations,
+    corpus: Corpus,
+    counts: TraceCounts,
+    truncated_trace_pairs: u64,
+    traces_by_input: Vec<u64>,
+}
+
+impl Collected {
+    fn new(capacity: usize, inputs: usize) -> Self {
+        Self {
+            seen: Observations::new(capacity),
+            corpus: Corpus::default(),
+            counts: TraceCounts::default(),
+            truncated_trace_pairs: 0,
+            traces_by_input: vec![0; inputs],
+        }
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        self.seen.merge(other.seen);
+        self.corpus.merge(other.corpus);
+        self.counts += other.counts;
+        self.truncated_trace_pairs += other.truncated_trace_pairs;
+        for (own, count) in self.traces_by_input.iter_mut().zip(other.traces_by_input) {
+            *own += count;
+        }
+        self
+    }
+
+    fn partition(&mut self, store: &Store, partition: &Partition, scope: &Scope) {
+        let mut pass = FlatPass::default();
+        let mut inputs: Vec<usize> = Vec::new();
+        let (mut low64, mut short, mut long) = (None, 0_u64, 0_u64);
+        for records in partition.traces() {
+            let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
+            self.counts += trace.counts;
+            inputs.clear();
+            inputs.extend(records.iter().map(crate::store::SpanRecord::input));
+            inputs.sort_unstable();
+            inputs.dedup();
+            for input in &inputs {
+                self.traces_by_input[*input] += 1;
+            }
+            if low64 != Some(trace.trace_id.low64()) {
+                self.truncated_trace_pairs += short * long;
+                (low64, short, long) = (Some(trace.trace_id.low64()), 0, 0);
+            }
+            if trace.trace_id.high64() == 0 {
+                short += 1
+            } else {
+                long += 1
+            }
+            self.corpus.observe(&trace);
+            for analyzer in analyzers::ALL {
+                analyzer.observe_trace(&trace, &mut self.seen);
+            }
+        }
+        self.truncated_trace_pairs += short * long;
+    }
+}
+
+/// Analyses a store. `span_level` is what the analyzers saw while decoding, by final site.
+pub fn analyse(store: Store, scope: &Scope, span_level: Observations) -> Analysis {
+    let capacity = span_level.capacity();
+    let inputs = store.accounting.inputs.len();
+    let collected = store
+        .partitions
+        .par_iter()
+        .filter(|partition| !partition.is_empty())
+        .fold(
+            || Collected::new(capacity, inputs),
+            |mut collected, partition| {
+                collected.partition(&store, partition, scope);
+                collected
+            },
+        )
+        .reduce(|| Collected::new(capacity, inputs), Collected::merge);
+    let Collected { mut seen, mut corpus, counts, truncated_trace_pairs, traces_by_input } = collected;
+    seen.merge(span_level);
+    corpus.finish();
+    let case = Case { seen: &seen, corpus: &corpus, names: &store.names };
+    let mut findings: Vec<Finding> =
+        analyzers::ALL.iter().flat_map(|analyzer| analyzer.judge(&case)).collect();
+    sort_findings(&mut findings);
+    let mut not_possible: Vec<_> =
+        analyzers::ALL.iter().flat_map(|analyzer| analyzer.not_possible(&case)).collect();
+    not_possible.sort_unstable();
+    let traces_affected = seen.traces();
+    Analysis {
+        store,
+        corpus,
+        counts,
+        truncated_trace_pairs,
+        traces_by_input,
+        traces_affected,
+        findings,
+        not_possible,
+    }
+}
+
+/// The order of every report: severity, confidence, traces, lower bound of the rate, rule, fingerprint.
+fn sort_findings(findings: &mut [Finding]) {
+    let low = |finding: &Finding| finding.rate.as_ref().map_or(0.0, |rate| rate.low);
+    findings.sort_by(|one, other| {
+        (other.severity, other.confidence, other.traces)
+            .cmp(&(one.severity, one.confidence, one.traces))
+            .then_with(|| low(other).total_cmp(&low(one)))
+            .then_with(|| one.rule.name.cmp(other.rule.name))
+            .then_with(|| one.fingerprint().cmp(&other.fingerprint()))
+    });
+}
+
+/// Analyses what a single worker has decoded.
+#[cfg(test)]
+pub(crate) fn analyse_spans(worker: WorkerStore, mut seen: Observations) -> Analysis {
+    let (store, translations) = Store::merge(vec![worker], 1);
+    seen.translate(&translations[0].operations, &store.names);
+    analyse(store, &Scope::default(), seen)
+}
