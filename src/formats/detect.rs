@@ -120,14 +120,16 @@ const fn is_control(byte: u8) -> bool {
     byte >= 0x80 || (byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t'))
 }
 
-/// NUL bytes before JSON must not pass for a length, so the frame behind the first one is looked at too.
+/// NUL bytes and blanks before JSON must not pass for a length: such a length is below 9 KiB, so its
+/// frame has to end within the head, at the next frame or at the end.
 fn begins_with_frame(bytes: &[u8]) -> bool {
     let Some((length, payload)) = frame_length(bytes) else {
         return false;
     };
     let plausible = match payload {
         [0x0a, ..] => signal(&payload[..payload.len().min(length)]) == Some(Signal::Traces),
-        [b'{', ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => true,
+        [b'{', ..] => payload.len() >= length || !bytes[..4].iter().all(|byte| is_blank(*byte)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => true,
         _ => false,
     };
     // A frame of 16 MiB or more would be a batch beyond every limit of the Collector.
@@ -442,5 +444,71 @@ fn looks_binary(bytes: &[u8]) -> bool {
         Ok(text) => text.contains('\0'),
         // The head may end inside a character.
         Err(error) => error.error_len().is_some() || bytes[..error.valid_up_to()].contains(&0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(bytes: &[u8]) -> String {
+        format!("{:?}", detect(&Head::new(bytes)))
+    }
+
+    #[test]
+    fn looks_past_marks_blanks_and_garbage_and_into_cut_documents() {
+        for text in [
+            "\u{feff}{\"resourceSpans\":[",
+            "\0\0\n {\"resourceSpans\":[{",
+            "starting up\n[INFO] ready\n{\"resourceSpans\":[]}\n",
+            "{\"resource\":{},\"scopeSpans\":[]}",
+        ] {
+            assert_eq!(found(text.as_bytes()), "Known(\"otlp-json\")", "{text:?}");
+        }
+        let head = Head::new(br#"[[{"traceId":"a","id":"b","tags":{"k":"#);
+        assert!(head.is_json() && head.has_all(&["traceId", "id", "tags/k"]));
+        assert_eq!(head.text("id"), Some("b"));
+    }
+
+    #[test]
+    fn names_what_it_cannot_read() {
+        for (text, word) in [
+            ("", "empty"),
+            (" \n\0", "empty"),
+            (r#"{"resourceLogs":[]}"#, "OTLP logs"),
+            (r#"{"resourceMetrics":[]}"#, "OTLP metrics"),
+            (
+                r#"{"data":null,"total":0,"limit":0,"offset":0,"errors":[{"code":404,"msg":"x"}]}"#,
+                "error answer of Jaeger",
+            ),
+            (r#"{"error":{"httpCode":404,"message":"x"}}"#, "error answer of Jaeger"),
+            (r#"{"data":["shop"],"total":1,"limit":0,"offset":0,"errors":null}"#, "Jaeger without traces"),
+            (r#"{"result":{"resourceSpans":[]}}"#, "/api/v3"),
+            (r#"{"trace":{"resourceSpans":[]},"status":1}"#, "Tempo"),
+            (r#"[{"traceId":"1","id":"2","name":"x","annotations":[{"value":"sr"}]}]"#, "Zipkin v1"),
+            (r#"[{"traceId":"1","id":"2","binaryAnnotations":[]}]"#, "Zipkin v1"),
+            (r#"{"_source":{"traceID":"1","operationName":"x"}}"#, "Elasticsearch"),
+            (r#"{"traceID":"1","operationName":"x","process":{}}"#, "Elasticsearch"),
+            (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz"),
+            (r#"{"status":"success","data":{"spans":[{"span_id":"1"}]}}"#, "trace view of SigNoz"),
+            (r#"{"trace_id":"1","span_id":"2","duration_nano":3}"#, "rows exported from SigNoz"),
+            (r#"{"TraceId":"1","SpanId":"2","SpanName":"x"}"#, "ClickHouse"),
+            (r#"{"Name":"x","SpanContext":{},"SpanKind":1}"#, "stdouttrace"),
+            (r#"{"context":{"trace_id":"0x1"}}"#, "Python"),
+            (r#"{"Traces":[{"Segments":[]}]}"#, "X-Ray"),
+            (r#"{"log":{"entries":[]}}"#, "HAR"),
+            (r#"{"type":"Metric","metric":"x","data":{}}"#, "k6"),
+            ("ResourceSpans #0\n", "debug exporter"),
+            ("Activity.TraceId: 1\n", ".NET"),
+            ("{\n  resource: {},\n  traceId: '1',\n}\n", "Node"),
+            ("<!DOCTYPE html><html>", "HTML"),
+            ("timestamp,span_id,trace_id\n", "CSV"),
+            (r#"{"a":1}"#, "JSON that is no trace export"),
+            ("hello\n", "text that is no trace export"),
+            ("\0\u{1}\u{2}abc", "binary"),
+        ] {
+            let found = found(text.as_bytes());
+            assert!(found.starts_with("Other") && found.contains(word), "{text:?}: {found}");
+        }
     }
 }

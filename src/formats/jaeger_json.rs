@@ -642,3 +642,127 @@ fn note_malformed<'a>(span: &mut Span<'a>, malformed: bool, field: SpanField, te
         span.malformed.push(Malformed { field, text });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::whole::testing::{Told, decode};
+    use super::*;
+
+    const T: &str = "4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f";
+
+    fn span(rest: &str) -> String {
+        format!(
+            r#"{{"traceID":"{T}","spanID":"b2","operationName":"op","startTime":1767225600000000,"duration":7,"processID":"p1"{rest}}}"#
+        )
+    }
+
+    fn trace(spans: &str) -> String {
+        format!(r#"{{"traceID":"{T}","spans":[{spans}],"processes":{{"p1":{{"serviceName":"shop"}}}}}}"#)
+    }
+
+    fn read(text: &str) -> Told {
+        decode(&JaegerJson, text)
+    }
+
+    fn one(rest: &str) -> (Span<'static>, Told) {
+        let told = read(&trace(&span(rest)));
+        assert!(told.rejects.is_empty() && told.unreadable.is_empty(), "{told:?}");
+        (told.spans()[0].clone(), told)
+    }
+
+    #[test]
+    fn reads_every_envelope() {
+        let trace = trace(&span(""));
+        let lines = format!("{trace}\n{trace}\n");
+        for (text, count) in [
+            (trace.clone(), 1),
+            (format!(r#"{{"data":[{trace},{trace}],"total":0,"errors":null}}"#), 2),
+            (format!(r#"{{"data":{trace}}}"#), 1),
+            (format!("[{trace}]"), 1),
+            (lines, 2),
+            (r#"{"data":[],"total":0,"limit":0,"offset":0,"errors":null}"#.to_owned(), 0),
+        ] {
+            let told = read(&text);
+            assert_eq!(told.services(), vec!["shop"; count], "{text}");
+            assert!(told.unreadable.is_empty() && told.rejects.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_parent_is_a_reference_of_the_same_trace() {
+        let reference = |kind: &str, trace: &str, span: &str| {
+            format!(r#"{{"refType":"{kind}","traceID":"{trace}","spanID":"{span}"}}"#)
+        };
+        let upper = T.to_uppercase();
+        let cases = [
+            (vec![reference("FOLLOWS_FROM", T, "1"), reference("CHILD_OF", &upper, "2")], Some(2), 1),
+            (vec![reference("CHILD_OF", "99", "1"), reference("FOLLOWS_FROM", T, "3")], Some(3), 1),
+            (vec![reference("CHILD_OF", "99", "1")], None, 1),
+            (vec![reference("CHILD_OF", T, "0")], None, 0),
+        ];
+        for (references, parent, links) in cases {
+            let list = references.join(",");
+            let (span, _) = one(&format!(r#","parentSpanID":"77","references":[{list}]"#));
+            assert_eq!((span.parent_span_id, span.links.len()), (parent.map(SpanId), links), "{list}");
+        }
+        for references in ["null", "[]"] {
+            let (span, _) = one(&format!(r#","parentSpanID":"77","references":{references}"#));
+            assert_eq!(span.parent_span_id, Some(SpanId(0x77)));
+        }
+    }
+
+    #[test]
+    fn tags_become_fields_and_typed_attributes() {
+        let (span, told) = one(r#","flags":3,"tags":[{"key":"span.kind","type":"string","value":"consumer"},
+            {"key":"error","type":"bool","value":true},{"key":"otel.status_description","type":"string","value":"no"},
+            {"key":"otel.library.name","type":"string","value":"lib"},{"key":"w3c.tracestate","type":"string","value":"a=b"},
+            {"key":"big","type":"int64","value":"9007199254740993"},{"key":"bin","type":"binary","value":"AAE="},
+            {"key":"f","type":"float64","value":2}],"logs":[{"timestamp":5,"fields":[{"key":"message","type":"string","value":"hi"}]}]"#);
+        assert_eq!((span.kind, span.status), (SpanKind::Consumer, StatusCode::Error));
+        assert_eq!((span.status_message.as_ref(), span.trace_state.as_deref()), ("no", Some("a=b")));
+        assert_eq!((span.flags, span.parent_is_remote), (Some(1), None));
+        let values: Vec<Value<'_>> =
+            span.attributes.iter().map(|attribute| attribute.value.clone()).collect();
+        let bytes = Value::Bytes(Cow::Borrowed(&[0, 1]));
+        assert_eq!(values, [Value::Int(9_007_199_254_740_993), bytes, Value::Double(2.0)]);
+        assert_eq!((span.events[0].name.as_ref(), span.events[0].time_ns), ("hi", Some(5_000)));
+        assert_eq!(told.whole.spans()[0].scope.name, "lib");
+    }
+
+    #[test]
+    fn undoes_clock_adjustments_and_reports_truncation() {
+        let (span, told) = one(
+            r#","warnings":["This span's timestamps were adjusted by -1.5ms","trace has more than 9 spans, showing first 9 spans only"]"#,
+        );
+        assert_eq!(span.start_ns, Some(1_767_225_600_001_500_000));
+        assert_eq!(span.duration_ns(), Some(7_000));
+        assert!(told.repairs.contains(&Repair::JaegerClockAdjustment));
+        assert_eq!(told.truncated, [span.trace_id]);
+        assert_eq!(go_duration_ns("1h2m3.5s"), Some(3_723_500_000_000));
+        assert_eq!(go_duration_ns("12.5µs"), Some(12_500));
+        assert_eq!(go_duration_ns("-"), Some(0));
+        assert_eq!(go_duration_ns("soon"), None);
+    }
+
+    #[test]
+    fn a_cut_trace_gives_its_whole_spans() {
+        let text = format!(r#"{{"data":[{{"spans":[{},{},{{"traceID":"4f"#, span(""), span(""));
+        let told = read(&text);
+        assert_eq!(told.services(), ["", ""]);
+        assert_eq!(told.unreadable.len(), 1);
+    }
+
+    #[test]
+    fn odd_spans_are_facts_or_rejects() {
+        let told = read(&trace(r#"7,{},{"spanID":"zz","startTime":0,"duration":5,"operationName":null}"#));
+        let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(reasons, [RejectReason::NotAnObject, RejectReason::NoSpanFields]);
+        let fields: Vec<SpanField> =
+            told.spans()[0].malformed.iter().map(|malformed| malformed.field).collect();
+        for field in
+            [SpanField::TraceId, SpanField::SpanId, SpanField::StartTime, SpanField::EndTime, SpanField::Name]
+        {
+            assert!(fields.contains(&field), "{field:?}");
+        }
+    }
+}

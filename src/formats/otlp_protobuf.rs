@@ -249,6 +249,8 @@ enum Item<'a> {
     Bad(&'static str),
 }
 
+const BAD_WIRE_TYPE: &str = "unknown protobuf wire type";
+
 /// Walks the fields of one message.
 #[derive(Clone)]
 struct Fields<'a> {
@@ -309,7 +311,7 @@ impl<'a> Fields<'a> {
             1 => self.chunk().map(|chunk| Wire::Fixed64(u64::from_le_bytes(chunk))),
             2 => return self.length_delimited(number),
             5 => self.chunk().map(|chunk| Wire::Fixed32(u32::from_le_bytes(chunk))),
-            _ => return Item::Bad("unknown protobuf wire type"),
+            _ => return Item::Bad(BAD_WIRE_TYPE),
         };
         wire.map_or(Item::Bad("cut in the middle of a protobuf field"), |wire| Item::Field(number, wire))
     }
@@ -385,7 +387,7 @@ fn signal_of_resource(message: Slice<'_>) -> Option<Option<Signal>> {
                 }
             }
             Item::Field(3 | 1000, Wire::Bytes(_)) | Item::Overrun(3 | 1000, _) => {}
-            Item::Field(..) | Item::Overrun(..) => return None,
+            Item::Field(..) | Item::Overrun(..) | Item::Bad(BAD_WIRE_TYPE) => return None,
             // The head may be cut inside a tag or a length.
             Item::Bad(_) => break,
         }
@@ -397,11 +399,8 @@ fn is_resource(resource: Slice<'_>) -> bool {
     Fields::new(resource).all(|item| {
         matches!(
             item,
-            Item::Field(1 | 3, Wire::Bytes(_))
-                | Item::Field(2, Wire::Varint(_))
-                | Item::Overrun(1 | 3, _)
-                | Item::Bad(_)
-        )
+            Item::Field(1 | 3, Wire::Bytes(_)) | Item::Field(2, Wire::Varint(_)) | Item::Overrun(1 | 3, _)
+        ) || matches!(item, Item::Bad(reason) if reason != BAD_WIRE_TYPE)
     })
 }
 
@@ -412,7 +411,7 @@ fn signal_of_scope(message: Slice<'_>) -> Option<Option<Signal>> {
                 return Some(signal_of_record(record));
             }
             Item::Field(1 | 3, Wire::Bytes(_)) | Item::Overrun(1 | 3, _) => {}
-            Item::Field(..) | Item::Overrun(..) => return None,
+            Item::Field(..) | Item::Overrun(..) | Item::Bad(BAD_WIRE_TYPE) => return None,
             Item::Bad(_) => break,
         }
     }
@@ -900,4 +899,403 @@ fn odd_bytes(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use opentelemetry_proto::tonic::common::v1::{
+        AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value::Value as Any,
+    };
+    use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
+    use opentelemetry_proto::tonic::trace::v1::{
+        ResourceSpans, ScopeSpans, Span as ProtoSpan, Status, TracesData,
+        span::{Event as ProtoEvent, Link as ProtoLink},
+    };
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::super::whole::testing::{Told, decode, decode_within};
+    use super::*;
+
+    const TRACE: [u8; 16] =
+        [0x4f, 0x1c, 0x2d, 0x3e, 0x4a, 0x5b, 0x6c, 0x7d, 0x8e, 0x9f, 10, 27, 44, 61, 78, 95];
+
+    fn text(key: &str, value: &str) -> KeyValue {
+        attribute(key, Some(Any::StringValue(value.to_owned())))
+    }
+
+    fn attribute(key: &str, value: Option<Any>) -> KeyValue {
+        KeyValue { key: key.to_owned(), value: Some(AnyValue { value }), ..KeyValue::default() }
+    }
+
+    fn proto_span(id: u8) -> ProtoSpan {
+        ProtoSpan {
+            trace_id: TRACE.to_vec(),
+            span_id: vec![id; 8],
+            name: format!("span {id}"),
+            kind: 2,
+            start_time_unix_nano: 1_767_225_600_000_000_000,
+            end_time_unix_nano: 1_767_225_600_000_000_007,
+            flags: 0x301,
+            ..ProtoSpan::default()
+        }
+    }
+
+    fn resource_spans(service: &str, spans: Vec<ProtoSpan>) -> ResourceSpans {
+        ResourceSpans {
+            resource: Some(ProtoResource {
+                attributes: vec![text("service.name", service)],
+                ..ProtoResource::default()
+            }),
+            scope_spans: vec![ScopeSpans {
+                scope: Some(InstrumentationScope {
+                    name: "http".to_owned(),
+                    version: "1".to_owned(),
+                    ..InstrumentationScope::default()
+                }),
+                spans,
+                ..ScopeSpans::default()
+            }],
+            ..ResourceSpans::default()
+        }
+    }
+
+    fn data(resource_spans: Vec<ResourceSpans>) -> Vec<u8> {
+        TracesData { resource_spans }.encode_to_vec()
+    }
+
+    pub(in super::super) fn sample() -> Vec<u8> {
+        let mut odd = proto_span(2);
+        odd.trace_id = vec![1, 2, 3];
+        odd.parent_span_id = vec![9; 3];
+        odd.start_time_unix_nano = 0;
+        odd.links.push(ProtoLink { trace_id: TRACE.to_vec(), span_id: vec![7; 8], ..ProtoLink::default() });
+        data(vec![
+            resource_spans("shop", vec![proto_span(1), odd]),
+            resource_spans("bill", vec![proto_span(3)]),
+        ])
+    }
+
+    fn frame(payload: &[u8]) -> Vec<u8> {
+        let mut bytes = (payload.len() as u32).to_be_bytes().to_vec();
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    const JSON: &str = r#"{"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":[{"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spanId":"0404040404040404","name":"j","startTimeUnixNano":"5","endTimeUnixNano":"6"}]}]}]}"#;
+
+    fn zstd_of(bytes: &[u8]) -> Vec<u8> {
+        zstd::stream::encode_all(bytes, 3).unwrap()
+    }
+
+    /// Protobuf, JSON, and zstd of both.
+    pub(in super::super) fn frames_sample() -> Vec<u8> {
+        [
+            frame(&sample()),
+            frame(JSON.as_bytes()),
+            frame(&zstd_of(&sample())),
+            frame(&zstd_of(JSON.as_bytes())),
+        ]
+        .concat()
+    }
+
+    fn names(told: &Told) -> Vec<String> {
+        told.spans().iter().map(|span| span.name.to_string()).collect()
+    }
+
+    #[test]
+    fn reads_spans_and_keeps_malformed_facts() {
+        let told = decode(&OtlpProtobuf, sample());
+        assert_eq!(told.services(), ["shop", "shop", "bill"]);
+        assert_eq!(told.serials, [0, 0, 1]);
+        let spans = told.spans();
+        assert_eq!(spans[0].trace_id.to_string(), "4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f");
+        assert_eq!((spans[0].parent_span_id, spans[0].parent_is_remote), (None, Some(true)));
+        assert!(spans[0].malformed.is_empty());
+        let fields: Vec<SpanField> = spans[1].malformed.iter().map(|malformed| malformed.field).collect();
+        assert_eq!(fields, [SpanField::TraceId, SpanField::ParentSpanId, SpanField::StartTime]);
+        assert!(spans[1].parent_span_id.is_some() && spans[1].start_ns.is_none());
+        let bytes = sample();
+        assert_eq!(bytes[spans[1].position as usize], 0x12, "the tag of a span in its scope");
+    }
+
+    #[test]
+    fn a_bad_span_is_rejected_and_the_next_one_read() {
+        let good = proto_span(1).encode_to_vec();
+        // A name that says to be longer than the span.
+        let bad = [&proto_span(2).encode_to_vec()[..], &[0x2a, 0x7f, b'x']].concat();
+        let scope = [field(2, &bad), field(2, &[]), field(2, &good)].concat();
+        let told = decode(&OtlpProtobuf, nested(&scope));
+        assert_eq!(names(&told), ["span 1"]);
+        let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(reasons, [RejectReason::BadProtobuf, RejectReason::NoSpanFields]);
+        assert!(told.unreadable.is_empty());
+    }
+
+    fn varint(mut value: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+
+    fn field(number: u8, payload: &[u8]) -> Vec<u8> {
+        [vec![number << 3 | 2], varint(payload.len()), payload.to_vec()].concat()
+    }
+
+    /// Scope spans as `TracesData`.
+    fn nested(scope_spans: &[u8]) -> Vec<u8> {
+        field(1, &field(2, scope_spans))
+    }
+
+    #[test]
+    fn resource_and_scope_may_stand_behind_the_spans() {
+        let span = field(2, &proto_span(1).encode_to_vec());
+        let scope =
+            field(1, &InstrumentationScope { name: "late".to_owned(), ..Default::default() }.encode_to_vec());
+        let resource = field(
+            1,
+            &ProtoResource { attributes: vec![text("service.name", "shop")], ..Default::default() }
+                .encode_to_vec(),
+        );
+        let told = decode(&OtlpProtobuf, field(1, &[field(2, &[span, scope].concat()), resource].concat()));
+        assert_eq!(told.services(), ["shop"]);
+        assert_eq!(told.whole.spans()[0].scope.name, "late");
+    }
+
+    #[test]
+    fn a_bad_resource_spans_is_a_stretch_and_the_next_one_is_read() {
+        let bad = field(1, &[field(2, &field(2, &proto_span(1).encode_to_vec())), vec![0x0f, 1, 2]].concat());
+        let good = data(vec![resource_spans("shop", vec![proto_span(2)])]);
+        let told = decode(&OtlpProtobuf, [bad.clone(), good].concat());
+        assert_eq!(names(&told), ["span 1", "span 2"]);
+        assert_eq!(told.unreadable, [(bad.len() as u64 - 3, 3, "unknown protobuf wire type".to_owned())]);
+    }
+
+    #[test]
+    fn a_cut_message_gives_its_whole_spans() {
+        let mut bytes = sample();
+        let position = decode(&OtlpProtobuf, bytes.clone()).spans()[1].position;
+        bytes.truncate(position as usize + 20);
+        let told = decode(&OtlpProtobuf, bytes);
+        assert_eq!((names(&told), told.services()), (vec!["span 1".to_owned()], vec!["shop"]));
+        assert_eq!(told.unreadable.len(), 1);
+        assert_eq!((told.unreadable[0].0, told.unreadable[0].1), (position, 20));
+    }
+
+    #[test]
+    fn deep_values_reach_the_bound() {
+        let mut value = AnyValue { value: Some(Any::BoolValue(true)) };
+        for _ in 0..80 {
+            value = AnyValue { value: Some(Any::ArrayValue(ArrayValue { values: vec![value] })) };
+        }
+        let mut span = proto_span(1);
+        span.attributes.push(KeyValue { key: "deep".to_owned(), value: Some(value), ..Default::default() });
+        let told = decode(&OtlpProtobuf, data(vec![resource_spans("shop", vec![span, proto_span(2)])]));
+        assert_eq!(told.limits, [Limit::Depth]);
+        assert!(told.spans().is_empty(), "the input ends there");
+    }
+
+    #[test]
+    fn frames_hold_protobuf_json_and_zstd_of_either() {
+        let told = decode(&OtlpProtobufFrames, frames_sample());
+        assert_eq!(told.spans().len(), 8);
+        assert_eq!(told.serials, [0, 0, 1, 2, 3, 3, 4, 5]);
+        let third_frame = 8 + sample().len() + JSON.len();
+        let positions: Vec<u64> = told.spans().iter().map(|span| span.position).collect();
+        assert_eq!(positions[4..7], [third_frame as u64; 3]);
+        assert!(positions[3] > 4 + sample().len() as u64);
+    }
+
+    #[test]
+    fn cut_and_damaged_frames_are_stretches() {
+        let mut bytes = frame(&zstd_of(&sample()));
+        let damaged = bytes.len();
+        bytes[10..].fill(0xff);
+        bytes.extend(frame(&sample()));
+        bytes.extend([0, 0, 9]);
+        let told = decode(&OtlpProtobufFrames, bytes.clone());
+        assert_eq!(told.spans().len(), 3);
+        assert_eq!((told.unreadable[0].0, told.unreadable[0].1), (0, damaged as u64));
+        assert_eq!(told.unreadable.last().map(|stretch| stretch.0), Some(bytes.len() as u64 - 3));
+    }
+
+    #[test]
+    fn a_frame_that_grows_beyond_the_bound_ends_the_input() {
+        let limits = Limits { max_record: 1 << 12, ..Limits::default() };
+        let bytes = [frame(&zstd_of(&vec![0; 1 << 20])), frame(&sample())].concat();
+        let told = decode_within(&OtlpProtobufFrames, bytes, &limits);
+        assert_eq!((told.limits.as_slice(), told.spans().len()), ([Limit::Record].as_slice(), 0));
+    }
+
+    #[test]
+    fn tells_logs_and_metrics_from_traces() {
+        assert_eq!(signal(&sample()), Some(Signal::Traces));
+        assert_eq!(signal(&sample()[..40]), Some(Signal::Traces));
+        let log = [0x09, 1, 2, 3, 4, 5, 6, 7, 8];
+        assert_eq!(signal(&nested(&field(2, &log))), Some(Signal::Logs));
+        assert_eq!(signal(&nested(&field(2, &field(1, b"http.requests")))), Some(Signal::Metrics));
+        assert_eq!(signal(b"\nsome text"), None);
+    }
+
+    fn any_value() -> impl Strategy<Value = AnyValue> {
+        let leaf = prop_oneof![
+            Just(None),
+            ".{0,6}".prop_map(|text| Some(Any::StringValue(text))),
+            any::<bool>().prop_map(|flag| Some(Any::BoolValue(flag))),
+            any::<i64>().prop_map(|number| Some(Any::IntValue(number))),
+            (-1e9..1e9_f64).prop_map(|number| Some(Any::DoubleValue(number))),
+            proptest::collection::vec(any::<u8>(), 0..5).prop_map(|bytes| Some(Any::BytesValue(bytes))),
+        ]
+        .prop_map(|value| AnyValue { value });
+        leaf.prop_recursive(3, 8, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3)
+                    .prop_map(|values| AnyValue { value: Some(Any::ArrayValue(ArrayValue { values })) }),
+                proptest::collection::vec(("[a-z]{1,3}", inner), 0..3).prop_map(|items| AnyValue {
+                    value: Some(Any::KvlistValue(KeyValueList {
+                        values: items
+                            .into_iter()
+                            .map(|(key, value)| KeyValue { key, value: Some(value), ..Default::default() })
+                            .collect()
+                    }))
+                }),
+            ]
+        })
+    }
+
+    fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
+        let item = ("[a-z.]{1,5}", any_value());
+        proptest::collection::vec(item, 0..4).prop_map(|items| {
+            items
+                .into_iter()
+                .map(|(key, value)| KeyValue { key, value: Some(value), ..Default::default() })
+                .collect()
+        })
+    }
+
+    prop_compose! {
+        fn any_span()(
+            trace_id in any::<[u8; 16]>(),
+            span_id in any::<[u8; 8]>(),
+            parent in proptest::option::of(any::<[u8; 8]>()),
+            name in ".{0,8}",
+            state in "[a-z=,]{0,6}",
+            kind in 0..6_i32,
+            (start, end) in (1..i64::MAX as u64, 1..i64::MAX as u64),
+            attributes in attributes(),
+            event in proptest::option::of((1..i64::MAX as u64, "[a-z]{0,3}", attributes(), any::<u32>())),
+            link in proptest::option::of((any::<[u8; 16]>(), any::<[u8; 8]>(), attributes(), 1..u32::MAX)),
+            (dropped, flags, code) in (any::<u32>(), 1..1024_u32, 0..3_i32),
+        ) -> ProtoSpan {
+            ProtoSpan {
+                trace_id: trace_id.to_vec(),
+                span_id: span_id.to_vec(),
+                parent_span_id: parent.map(Vec::from).unwrap_or_default(),
+                name,
+                trace_state: state,
+                kind,
+                start_time_unix_nano: start,
+                end_time_unix_nano: end,
+                attributes,
+                dropped_attributes_count: dropped,
+                dropped_events_count: dropped / 2,
+                dropped_links_count: dropped / 3,
+                events: event.into_iter().map(|(time_unix_nano, name, attributes, dropped_attributes_count)| ProtoEvent {
+                    time_unix_nano, name, attributes, dropped_attributes_count,
+                }).collect(),
+                links: link.into_iter().map(|(trace_id, span_id, attributes, flags)| ProtoLink {
+                    trace_id: trace_id.to_vec(), span_id: span_id.to_vec(), attributes, flags, ..ProtoLink::default()
+                }).collect(),
+                status: Some(Status { code, message: "m".to_owned() }),
+                flags,
+            }
+        }
+    }
+
+    fn ours(value: &AnyValue) -> Value<'static> {
+        match &value.value {
+            Some(Any::StringValue(text)) => Value::String(Cow::Owned(text.clone())),
+            Some(Any::BoolValue(flag)) => Value::Bool(*flag),
+            Some(Any::IntValue(number)) => Value::Int(*number),
+            Some(Any::DoubleValue(number)) => Value::Double(*number),
+            Some(Any::BytesValue(bytes)) => Value::Bytes(Cow::Owned(bytes.clone())),
+            Some(Any::ArrayValue(list)) => Value::Array(list.values.iter().map(ours).collect()),
+            Some(Any::KvlistValue(list)) => Value::Map(our_attributes(&list.values)),
+            _ => Value::Empty,
+        }
+    }
+
+    fn our_attributes(attributes: &[KeyValue]) -> Vec<Attribute<'static>> {
+        attributes
+            .iter()
+            .map(|attribute| Attribute {
+                key: Cow::Owned(attribute.key.clone()),
+                value: attribute.value.as_ref().map_or(Value::Empty, ours),
+            })
+            .collect()
+    }
+
+    fn our_id(bytes: &[u8]) -> u128 {
+        bytes.iter().fold(0, |id, byte| id << 8 | u128::from(*byte))
+    }
+
+    fn our_span(span: &ProtoSpan) -> Span<'static> {
+        Span {
+            trace_id: TraceId(our_id(&span.trace_id)),
+            span_id: SpanId(our_id(&span.span_id) as u64),
+            parent_span_id: Some(SpanId(our_id(&span.parent_span_id) as u64)).filter(|id| id.0 != 0),
+            trace_state: Some(span.trace_state.clone()).filter(|state| !state.is_empty()).map(Cow::Owned),
+            name: Cow::Owned(span.name.clone()),
+            kind: SpanKind::from_otlp(span.kind as u64),
+            start_ns: Some(span.start_time_unix_nano as i64),
+            end_ns: Some(span.end_time_unix_nano as i64),
+            status: StatusCode::from_otlp(span.status.as_ref().unwrap().code as u64),
+            status_message: Cow::Borrowed("m"),
+            flags: Some(span.flags),
+            parent_is_remote: parent_is_remote(span.flags),
+            attributes: our_attributes(&span.attributes),
+            events: span
+                .events
+                .iter()
+                .map(|event| Event {
+                    time_ns: Some(event.time_unix_nano as i64),
+                    name: Cow::Owned(event.name.clone()),
+                    attributes: our_attributes(&event.attributes),
+                    dropped_attributes: event.dropped_attributes_count,
+                })
+                .collect(),
+            links: span
+                .links
+                .iter()
+                .map(|link| Link {
+                    trace_id: TraceId(our_id(&link.trace_id)),
+                    span_id: SpanId(our_id(&link.span_id) as u64),
+                    attributes: our_attributes(&link.attributes),
+                    flags: Some(link.flags),
+                    ..Link::default()
+                })
+                .collect(),
+            dropped_attributes: span.dropped_attributes_count,
+            dropped_events: span.dropped_events_count,
+            dropped_links: span.dropped_links_count,
+            ..Span::default()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn agrees_with_the_generated_code(spans in proptest::collection::vec(any_span(), 1..4)) {
+            let told = decode(&OtlpProtobuf, data(vec![resource_spans("shop", spans.clone())]));
+            let found: Vec<Span<'_>> =
+                told.spans().into_iter().map(|span| Span { position: 0, ..span.clone() }).collect();
+            let expected: Vec<Span<'_>> = spans.iter().map(our_span).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

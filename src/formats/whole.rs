@@ -337,3 +337,239 @@ fn double(number: f64) -> Json {
         json!(number)
     }
 }
+
+/// What the tests of all formats use.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::super::{Block, Format, Limits};
+    use super::*;
+
+    /// Everything that a decoder told.
+    #[derive(Debug, Default)]
+    pub(in super::super) struct Told {
+        pub(in super::super) whole: WholeSpans,
+        pub(in super::super) serials: Vec<usize>,
+        pub(in super::super) rejects: Vec<(u64, RejectReason)>,
+        pub(in super::super) unreadable: Vec<(u64, u64, String)>,
+        pub(in super::super) limits: Vec<Limit>,
+        pub(in super::super) repairs: Vec<Repair>,
+        pub(in super::super) truncated: Vec<TraceId>,
+    }
+
+    impl Told {
+        pub(in super::super) fn spans(&self) -> Vec<&Span<'static>> {
+            self.whole.spans().iter().map(|whole| &whole.span).collect()
+        }
+
+        pub(in super::super) fn services(&self) -> Vec<&str> {
+            self.whole.spans().iter().map(|whole| whole.resource.service_name()).collect()
+        }
+    }
+
+    impl SpanSink for Told {
+        fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>) {
+            let fresh = self.serials.iter().max().map_or(0, |most| most + 1);
+            assert!(origin.serial <= fresh, "serials have no gaps");
+            self.serials.push(origin.serial);
+            self.whole.span(span, origin);
+        }
+
+        fn reject(&mut self, position: u64, reason: RejectReason) {
+            self.rejects.push((position, reason));
+        }
+
+        fn unreadable(&mut self, position: u64, bytes: u64, reason: &str) {
+            self.unreadable.push((position, bytes, reason.to_owned()));
+        }
+
+        fn limit(&mut self, _position: u64, limit: Limit) {
+            self.limits.push(limit);
+        }
+
+        fn repaired(&mut self, repair: Repair) {
+            self.repairs.push(repair);
+        }
+
+        fn truncated_trace(&mut self, trace_id: TraceId) {
+            self.truncated.push(trace_id);
+        }
+    }
+
+    pub(in super::super) fn decode(format: &dyn Format, bytes: impl Into<Vec<u8>>) -> Told {
+        decode_within(format, bytes, &Limits::default())
+    }
+
+    pub(in super::super) fn decode_within(
+        format: &dyn Format,
+        bytes: impl Into<Vec<u8>>,
+        limits: &Limits,
+    ) -> Told {
+        let block = Block { bytes: bytes.into(), offset: 0, replayed: 0, closing: 0 };
+        let mut told = Told::default();
+        format.decode(&block, limits, &mut told);
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::super::{ALL, Format, Head, Limits, by_name, detect, otlp_protobuf};
+    use super::testing::{decode, decode_within};
+    use super::*;
+    use crate::model::SpanId;
+
+    const OTLP: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}],"droppedAttributesCount":1},
+        "scopeSpans":[{"scope":{"name":"http","version":"1.0","attributes":[{"key":"a","value":{}}]},"spans":[
+        {"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spanId":"a1a1a1a1a1a1a1a1","traceState":"","flags":257,"name":"GET /","kind":2,
+         "startTimeUnixNano":"1767225600000000001","endTimeUnixNano":"1767225600000000000","status":{"code":2,"message":"no"},
+         "attributes":[{"key":"i","value":{"intValue":"9007199254740993"}},{"key":"d","value":{"doubleValue":"-Infinity"}},
+          {"key":"b","value":{"bytesValue":"AAEC"}},{"key":"l","value":{"arrayValue":{"values":[{"boolValue":true},{"doubleValue":0.1}]}}},
+          {"key":"m","value":{"kvlistValue":{"values":[{"key":"k","value":{"stringValue":"v"}}]}}}],
+         "droppedAttributesCount":2,"droppedEventsCount":3,"droppedLinksCount":4,
+         "events":[{"timeUnixNano":"1767225600000000005","name":"e","attributes":[{"key":"x","value":{"intValue":1}}],"droppedAttributesCount":5}],
+         "links":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000002","traceState":"v=1","flags":768,"droppedAttributesCount":6}]},
+        {"traceId":"not hex","spanId":"","parentSpanId":"p-1","name":null,"startTimeUnixNano":"soon"}]}]}]}"#;
+
+    const JAEGER: &str = r#"{"data":[{"traceID":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spans":[
+        {"traceID":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spanID":"a1","operationName":"GET /","references":[],"startTime":1767225600000000,"duration":90000,"flags":1,
+         "tags":[{"key":"span.kind","type":"string","value":"server"},{"key":"w3c.tracestate","type":"string","value":"v=1"},{"key":"n","type":"float64","value":1}],
+         "logs":[{"timestamp":1767225600000001,"fields":[{"key":"event","type":"string","value":"e"}]}],"processID":"p1","warnings":["odd"]},
+        {"traceID":"x","spanID":"b2","operationName":"POST","references":[{"refType":"CHILD_OF","traceID":"y","spanID":"z"}],"startTime":0,"duration":"7","processID":"p2"}],
+        "processes":{"p1":{"serviceName":"shop","tags":[{"key":"host.name","type":"string","value":"h"}]},"p2":{"serviceName":"bill"}}}]}"#;
+
+    const ZIPKIN: &str = r#"[[{"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","id":"a1a1a1a1a1a1a1a1","kind":"SERVER","name":"get","timestamp":1767225600000000,"duration":90000,
+        "localEndpoint":{"serviceName":"shop","ipv4":"10.0.0.1","port":80},"remoteEndpoint":{"ipv4":"10.0.0.2","port":5},"shared":true,
+        "annotations":[{"timestamp":1767225600000001,"value":"e"}],"tags":{"error":"","otel.scope.name":"http"}},
+        {"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","id":"zz","parentId":"a1a1a1a1a1a1a1a1","timestamp":9223372036854775807,"duration":5}]]"#;
+
+    fn otlp_json() -> &'static dyn Format {
+        by_name("otlp-json").unwrap()
+    }
+
+    /// One input of every format.
+    fn samples() -> Vec<(&'static dyn Format, Vec<u8>)> {
+        vec![
+            (otlp_json(), OTLP.into()),
+            (by_name("jaeger-json").unwrap(), JAEGER.into()),
+            (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
+            (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
+            (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
+        ]
+    }
+
+    fn comparable(mut whole: WholeSpan) -> WholeSpan {
+        let span = &mut whole.span;
+        span.position = 0;
+        span.warnings.clear();
+        span.shared = false;
+        span.attributes.retain(|attribute| !attribute.key.starts_with('@'));
+        span.malformed.sort_by_key(|malformed| malformed.field);
+        whole
+    }
+
+    #[test]
+    fn every_format_goes_to_otlp_json_and_back_without_loss() {
+        for (format, bytes) in samples() {
+            let name = format.info().name;
+            let told = decode(format, bytes);
+            assert!(told.spans().len() >= 2, "{name}");
+            assert!(told.rejects.is_empty() && told.unreadable.is_empty(), "{name}: {told:?}");
+            let whole = told.whole.into_spans();
+            let expected: Vec<WholeSpan> = whole.iter().cloned().map(comparable).collect();
+            let mut lines = Vec::new();
+            write_otlp_json_lines(&whole, &mut lines).unwrap();
+            for text in [to_otlp_json(&whole).to_string().into_bytes(), lines] {
+                let again = decode(otlp_json(), text);
+                assert!(again.rejects.is_empty() && again.unreadable.is_empty(), "{name}");
+                let found: Vec<WholeSpan> = again.whole.into_spans().into_iter().map(comparable).collect();
+                assert_eq!(found, expected, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_otlp_has_no_field_for_is_kept_in_attributes() {
+        let jaeger = decode(by_name("jaeger-json").unwrap(), JAEGER).whole.into_spans();
+        assert!(to_otlp_json(&jaeger).to_string().contains("@jaeger@warnings"));
+        let zipkin = decode(by_name("zipkin-json").unwrap(), ZIPKIN).whole.into_spans();
+        assert!(to_otlp_json(&zipkin).to_string().contains("@zipkin@shared"));
+    }
+
+    #[test]
+    fn collects_only_what_is_wanted_and_shares_senders() {
+        let told = decode(otlp_json(), OTLP);
+        let second = told.spans()[1].position;
+        let mut wanted = WholeSpans::new(Wanted::at(vec![second, second, 1]));
+        let block = super::super::Block { bytes: OTLP.into(), ..Default::default() };
+        otlp_json().decode(&block, &Limits::default(), &mut wanted);
+        assert_eq!(wanted.spans().len(), 1);
+        assert_eq!(wanted.spans()[0].span.position, second);
+        let [one, two] = told.whole.spans() else { panic!("two spans") };
+        assert!(Arc::ptr_eq(&one.resource, &two.resource));
+    }
+
+    #[test]
+    fn serials_of_another_block_do_not_mix_senders() {
+        let mut sink = WholeSpans::default();
+        for service in ["a", "b"] {
+            let mut text = String::new();
+            write!(text, r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"{service}"}}}}]}},"scopeSpans":[{{"spans":[{{"name":"x"}}]}}]}}]}}"#).unwrap();
+            let block = super::super::Block { bytes: text.into(), ..Default::default() };
+            otlp_json().decode(&block, &Limits::default(), &mut sink);
+        }
+        let services: Vec<&str> = sink.spans().iter().map(|whole| whole.resource.service_name()).collect();
+        assert_eq!(services, ["a", "b"]);
+    }
+
+    #[test]
+    fn every_sample_is_detected_as_what_it_is() {
+        for (format, bytes) in samples() {
+            let found = format!("{:?}", detect(&Head::new(&bytes)));
+            assert_eq!(found, format!("Known({:?})", format.info().name));
+        }
+    }
+
+    #[test]
+    fn span_ids_survive_as_numbers() {
+        assert_eq!(decode(by_name("jaeger-json").unwrap(), JAEGER).spans()[0].span_id, SpanId(0xa1));
+    }
+
+    /// Small bounds, so that hostile lengths are met soon.
+    fn tight() -> Limits {
+        Limits { max_depth: 12, max_string: 64, max_record: 1 << 16, max_decompressed: 1 << 16 }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn damaged_input_never_panics(
+            cut in 0.0..1.0_f64,
+            changes in proptest::collection::vec((0.0..1.0_f64, any::<u8>()), 0..4),
+        ) {
+            for (_, sample) in samples() {
+                let place = |share: f64| (share * sample.len() as f64) as usize;
+                let mut bytes = sample.clone();
+                for (share, byte) in &changes {
+                    bytes[place(*share)] = *byte;
+                }
+                if changes.len() % 2 == 1 {
+                    bytes.truncate(place(cut));
+                }
+                let _ = detect(&Head::new(&bytes));
+                for format in ALL {
+                    for limits in [Limits::default(), tight()] {
+                        let told = decode_within(*format, bytes.clone(), &limits);
+                        for (position, length, _) in &told.unreadable {
+                            prop_assert!(position + length <= bytes.len() as u64);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

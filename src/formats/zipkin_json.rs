@@ -367,3 +367,49 @@ fn id<'a, T>(
     span.malformed.push(Malformed { field, text });
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::whole::testing::decode;
+    use super::*;
+    use crate::model::SpanId;
+
+    const SPAN: &str = r#"{"traceId":"5af7183fb1d4cf5f","id":"352bff9a74ca9ad2","name":"get","timestamp":1767225600000000,"duration":5,"localEndpoint":{"serviceName":"shop","ipv4":"10.0.0.1"}}"#;
+
+    #[test]
+    fn reads_every_envelope() {
+        for (text, count) in [
+            (SPAN.to_owned(), 1),
+            (format!("[{SPAN},{SPAN}]"), 2),
+            (format!("[[{SPAN}],[],[{SPAN}]]"), 2),
+            (format!("{SPAN}\n{SPAN}\n"), 2),
+        ] {
+            let told = decode(&ZipkinJson, text.as_str());
+            assert_eq!(told.services(), vec!["shop"; count], "{text}");
+            assert!(told.rejects.is_empty() && told.unreadable.is_empty());
+            assert_eq!(told.whole.spans()[0].resource.text(&["host.ip"]), "10.0.0.1");
+            assert_eq!(
+                (told.spans()[0].kind, told.spans()[0].duration_ns()),
+                (SpanKind::Internal, Some(5_000))
+            );
+        }
+    }
+
+    #[test]
+    fn shared_errors_and_missing_times_are_told() {
+        let told = decode(
+            &ZipkinJson,
+            r#"[{"traceId":"1","id":"2","parentId":"2","kind":"SERVER","shared":true,"timestamp":0,"tags":{"error":"500","otel.scope.name":"http"},
+            "remoteEndpoint":{"serviceName":"web","ipv4":"10.0.0.2","port":80}},7,{"x":1}]"#,
+        );
+        let span = told.spans()[0];
+        assert_eq!((span.parent_span_id, span.shared), (Some(SpanId(2)), true));
+        assert_eq!((span.kind, span.status), (SpanKind::Server, StatusCode::Error));
+        assert!(span.is_malformed(SpanField::StartTime) && span.is_malformed(SpanField::EndTime));
+        let keys: Vec<&str> = span.attributes.iter().map(|attribute| attribute.key.as_ref()).collect();
+        assert_eq!(keys, ["error", "peer.service", "network.peer.address", "network.peer.port"]);
+        assert_eq!(told.whole.spans()[0].scope.name, "http");
+        let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(reasons, [RejectReason::NotAnObject, RejectReason::NoSpanFields]);
+    }
+}
