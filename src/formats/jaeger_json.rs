@@ -312,7 +312,7 @@ fn complete<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mut dyn SpanS
     scope
 }
 
-/// The parent is the first CHILD_OF of the same trace, else the first FOLLOWS_FROM of the same
+/// The parent is the first `CHILD_OF` of the same trace, else the first `FOLLOWS_FROM` of the same
 /// trace (Jaeger writes a link that repeats the parent over the parent), else, without any
 /// reference, the old `parentSpanID`. A reference to another trace never is the parent.
 fn settle_parent<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mut dyn SpanSink) {

@@ -98,7 +98,7 @@ impl<'a> Decoder<'a> {
 
     /// An envelope, a bare `ResourceSpans`, or a flat span: told apart by the keys met.
     fn root_object(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
-        if is_flat_span(cursor)? {
+        if is_flat_span(cursor) {
             let (resource, scope) = (Resource::default(), Scope::default());
             return self.span(cursor, &resource, &scope, &mut None, sink);
         }
@@ -243,6 +243,7 @@ struct ScopeSpans<'a> {
 
 /// Which required fields of a span were met.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each field, independent of each other")]
 struct Seen {
     any: bool,
     trace_id: bool,
@@ -266,7 +267,7 @@ impl Seen {
     }
 }
 
-fn is_flat_span(cursor: &Cursor<'_>) -> Result<bool> {
+fn is_flat_span(cursor: &Cursor<'_>) -> bool {
     let mut probe = cursor.clone();
     let mut first_key_is_span_field = None;
     // Only the first key is wanted; the error ends the walk.
@@ -277,7 +278,7 @@ fn is_flat_span(cursor: &Cursor<'_>) -> Result<bool> {
         ));
         Err(JsonError::Ended)
     });
-    Ok(first_key_is_span_field.unwrap_or(false))
+    first_key_is_span_field.unwrap_or(false)
 }
 
 fn span_member<'a>(

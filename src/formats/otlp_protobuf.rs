@@ -364,35 +364,46 @@ pub(super) fn signal(head: &[u8]) -> Option<Signal> {
         let (Item::Field(1, Wire::Bytes(inner)) | Item::Overrun(1, inner)) = item else {
             return found.filter(|_| matches!(item, Item::Bad(_)));
         };
-        let signal = signal_of_resource(inner)?;
-        if signal.is_some() {
-            return signal;
+        match signal_of_resource(inner) {
+            Sighting::Foreign => return None,
+            Sighting::Open => found = Some(Signal::Traces),
+            Sighting::Found(signal) => return Some(signal),
         }
-        found = Some(Signal::Traces);
     }
     found
 }
 
-/// `None` when the message cannot be a `ResourceSpans`, `ResourceLogs` or `ResourceMetrics`.
-fn signal_of_resource(message: Slice<'_>) -> Option<Option<Signal>> {
+/// What a part of an OTLP message tells about its signal.
+enum Sighting {
+    /// It is no such part.
+    Foreign,
+    /// It may be one, of any signal.
+    Open,
+    Found(Signal),
+}
+
+/// Looks at a `ResourceSpans`, `ResourceLogs` or `ResourceMetrics`.
+fn signal_of_resource(message: Slice<'_>) -> Sighting {
     for item in Fields::new(message) {
         match item {
             Item::Field(1, Wire::Bytes(resource)) | Item::Overrun(1, resource) => {
-                is_resource(resource).then_some(())?;
+                if !is_resource(resource) {
+                    return Sighting::Foreign;
+                }
             }
             Item::Field(2, Wire::Bytes(scope)) | Item::Overrun(2, scope) => {
-                let signal = signal_of_scope(scope)?;
-                if signal.is_some() {
-                    return Some(signal);
+                let sighting = signal_of_scope(scope);
+                if !matches!(sighting, Sighting::Open) {
+                    return sighting;
                 }
             }
             Item::Field(3 | 1000, Wire::Bytes(_)) | Item::Overrun(3 | 1000, _) => {}
-            Item::Field(..) | Item::Overrun(..) | Item::Bad(BAD_WIRE_TYPE) => return None,
+            Item::Field(..) | Item::Overrun(..) | Item::Bad(BAD_WIRE_TYPE) => return Sighting::Foreign,
             // The head may be cut inside a tag or a length.
             Item::Bad(_) => break,
         }
     }
-    Some(None)
+    Sighting::Open
 }
 
 fn is_resource(resource: Slice<'_>) -> bool {
@@ -404,18 +415,18 @@ fn is_resource(resource: Slice<'_>) -> bool {
     })
 }
 
-fn signal_of_scope(message: Slice<'_>) -> Option<Option<Signal>> {
+fn signal_of_scope(message: Slice<'_>) -> Sighting {
     for item in Fields::new(message) {
         match item {
             Item::Field(2, Wire::Bytes(record)) | Item::Overrun(2, record) => {
-                return Some(signal_of_record(record));
+                return signal_of_record(record).map_or(Sighting::Open, Sighting::Found);
             }
             Item::Field(1 | 3, Wire::Bytes(_)) | Item::Overrun(1 | 3, _) => {}
-            Item::Field(..) | Item::Overrun(..) | Item::Bad(BAD_WIRE_TYPE) => return None,
+            Item::Field(..) | Item::Overrun(..) | Item::Bad(BAD_WIRE_TYPE) => return Sighting::Foreign,
             Item::Bad(_) => break,
         }
     }
-    Some(None)
+    Sighting::Open
 }
 
 /// The first field tells: a span begins with 16 bytes of trace id, a log record with a time, a
@@ -520,13 +531,12 @@ impl<'a> Decoder<'a, '_> {
     /// The resource may stand behind the spans, so it is looked for first.
     fn resource(&mut self, message: Slice<'a>) -> Resource<'a> {
         let mut resource = Resource::default();
-        let mut fields = Fields::new(message);
-        while let Some(item) = fields.next() {
+        for item in Fields::new(message) {
             let Item::Field(1, Wire::Bytes(inner)) = item else {
                 continue;
             };
             let outcome = self.values.resource(inner, &mut resource);
-            self.inner_outcome(outcome, inner, "damaged protobuf resource");
+            self.inner_outcome(&outcome, inner, "damaged protobuf resource");
         }
         resource
     }
@@ -552,13 +562,12 @@ impl<'a> Decoder<'a, '_> {
 
     fn scope(&mut self, message: Slice<'a>) -> Scope<'a> {
         let mut scope = Scope::default();
-        let mut fields = Fields::new(message);
-        while let Some(item) = fields.next() {
+        for item in Fields::new(message) {
             let Item::Field(1, Wire::Bytes(inner)) = item else {
                 continue;
             };
             let outcome = self.values.scope(inner, &mut scope);
-            self.inner_outcome(outcome, inner, "damaged protobuf scope");
+            self.inner_outcome(&outcome, inner, "damaged protobuf scope");
         }
         scope
     }
@@ -587,12 +596,12 @@ impl<'a> Decoder<'a, '_> {
         }
     }
 
-    fn inner_outcome(&mut self, outcome: Outcome<()>, message: Slice<'_>, reason: &str) {
+    fn inner_outcome(&mut self, outcome: &Outcome<()>, message: Slice<'_>, reason: &str) {
         let position = self.place.position(message.at);
         match outcome {
             Ok(()) => {}
             Err(Fault::Wire) => self.sink.unreadable(position, message.bytes.len() as u64, reason),
-            Err(Fault::Limit(limit)) => self.limit(position, limit),
+            Err(Fault::Limit(limit)) => self.limit(position, *limit),
         }
     }
 

@@ -2,6 +2,7 @@
 //! back to OTLP JSON.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -158,9 +159,9 @@ fn resource_spans(group: &[WholeSpan]) -> Json {
 
 fn span(span: &Span<'_>) -> Json {
     let mut object = Map::new();
-    object.insert("traceId".to_owned(), id(span, SpanField::TraceId, Some(span.trace_id.to_string())));
-    object.insert("spanId".to_owned(), id(span, SpanField::SpanId, Some(span.span_id.to_string())));
-    let parent = id(span, SpanField::ParentSpanId, span.parent_span_id.map(|id| id.to_string()));
+    object.insert("traceId".to_owned(), id(span, SpanField::TraceId, Some(span.trace_id)));
+    object.insert("spanId".to_owned(), id(span, SpanField::SpanId, Some(span.span_id)));
+    let parent = id(span, SpanField::ParentSpanId, span.parent_span_id);
     if !parent.is_null() {
         object.insert("parentSpanId".to_owned(), parent);
     }
@@ -190,8 +191,12 @@ fn span(span: &Span<'_>) -> Json {
 }
 
 /// The id, or the malformed text that stood in its place.
-fn id(span: &Span<'_>, field: SpanField, hex: Option<String>) -> Json {
-    malformed_text(span, field).map_or_else(|| json!(hex), |text| json!(text))
+fn id(span: &Span<'_>, field: SpanField, id: Option<impl Display>) -> Json {
+    match (malformed_text(span, field), id) {
+        (Some(text), _) => json!(text),
+        (None, Some(id)) => json!(id.to_string()),
+        (None, None) => Json::Null,
+    }
 }
 
 fn malformed_text<'s>(span: &'s Span<'_>, field: SpanField) -> Option<&'s str> {

@@ -93,6 +93,7 @@ struct Endpoint<'a> {
 
 /// The members of a span that are judged when all of it was read.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each field, independent of each other")]
 struct Parts<'a> {
     any: bool,
     trace_id: bool,
@@ -132,13 +133,12 @@ impl<'a> Decoder<'a> {
             return Ok(());
         }
         let key = complete(span, parts);
-        let serial = match self.serials.get(&key) {
-            Some(serial) => *serial,
-            None => {
-                self.senders.push(sender(&key));
-                self.serials.insert(key, self.senders.len() - 1);
-                self.senders.len() - 1
-            }
+        let serial = if let Some(serial) = self.serials.get(&key) {
+            *serial
+        } else {
+            self.senders.push(sender(&key));
+            self.serials.insert(key, self.senders.len() - 1);
+            self.senders.len() - 1
         };
         let (resource, scope) = &self.senders[serial];
         sink.span(&mut self.span, Origin { resource, scope, serial });
