@@ -1,19 +1,223 @@
 //! Recognises a format from the first bytes of an input, never from its name.
 
-use super::Format;
+use std::collections::BTreeMap;
+use std::fmt;
 
-/// The first bytes of an input, after decompression.
+use super::json::{Cursor, Result};
+use super::otlp_protobuf::{Signal, frame_length, signal};
+use super::{ALL, Format, Limits};
+
+/// How many bytes of the head are looked at.
+const LOOKED_AT: usize = 64 << 10;
+
+/// Deepest key that is noted.
+const DEEPEST_KEY: usize = 6;
+
+/// Most keys that are noted; an attribute map may hold any number.
+const MOST_KEYS: usize = 4096;
+
+/// Most places at which a JSON value is looked for after one that could not be read.
+const MOST_ATTEMPTS: usize = 64;
+
+/// The first bytes of an input, after decompression, and what stands in them.
+///
+/// Of JSON it notes every key with its path: the keys above it and its own, joined by `/`. Arrays
+/// leave no trace in a path, so `data/spans/traceID` is found in `{"data":[{"spans":[{"traceID":…`
+/// and `traceId` in `[[{"traceId":…`, however much of the document is cut off behind it.
 #[derive(Debug)]
 pub struct Head<'a> {
-    /// The bytes.
-    pub bytes: &'a [u8],
+    bytes: &'a [u8],
+    binary: Option<Binary>,
+    json: Json,
 }
 
-impl Head<'_> {
-    /// Whether the first JSON value that can be read has one of these keys at its top or one level below.
-    pub fn json_has_any(&self, _keys: &[&str]) -> bool {
-        false
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Binary {
+    Frames,
+    Protobuf(Signal),
+}
+
+/// The keys of the JSON values in a head, with the first scalar under each.
+#[derive(Debug, Default)]
+struct Json {
+    paths: BTreeMap<String, Option<String>>,
+    any: bool,
+}
+
+impl<'a> Head<'a> {
+    /// Looks at the first bytes of an input, which may end anywhere.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
+        let binary = binary(bytes);
+        let json = if binary.is_some() { Json::default() } else { Json::read(bytes) };
+        Self { bytes, binary, json }
     }
+
+    /// The bytes that were looked at.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Whether a JSON object or array begins in it.
+    pub fn is_json(&self) -> bool {
+        self.json.any
+    }
+
+    /// Whether a JSON value has a key with this path.
+    pub fn has(&self, path: &str) -> bool {
+        self.json.paths.contains_key(path)
+    }
+
+    /// Whether a JSON value has one of these paths.
+    pub fn has_any(&self, paths: &[&str]) -> bool {
+        paths.iter().any(|path| self.has(path))
+    }
+
+    /// Whether the JSON values have all of these paths.
+    pub fn has_all(&self, paths: &[&str]) -> bool {
+        paths.iter().all(|path| self.has(path))
+    }
+
+    /// The first text or number under this path, cut after a few characters.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.json.paths.get(path)?.as_deref()
+    }
+
+    /// Whether it begins with a frame: a 4-byte big-endian length before protobuf, zstd or JSON.
+    pub fn is_frames(&self) -> bool {
+        self.binary == Some(Binary::Frames)
+    }
+
+    /// Whether it begins like the protobuf message of OTLP traces.
+    pub fn is_protobuf_traces(&self) -> bool {
+        self.binary == Some(Binary::Protobuf(Signal::Traces))
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        memchr::memmem::find(self.bytes, text.as_bytes()).is_some()
+    }
+
+    /// The first line that is not blank, lower-case, without a byte order mark.
+    fn first_line(&self) -> String {
+        let text = String::from_utf8_lossy(self.bytes);
+        let line = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0');
+        line.lines().next().unwrap_or_default().to_lowercase()
+    }
+}
+
+fn binary(bytes: &[u8]) -> Option<Binary> {
+    if bytes.iter().all(|byte| !is_control(*byte)) {
+        return None;
+    }
+    if begins_with_frame(bytes) {
+        return Some(Binary::Frames);
+    }
+    signal(bytes).map(Binary::Protobuf)
+}
+
+/// Bytes that text has no use for and that every protobuf message or frame has.
+const fn is_control(byte: u8) -> bool {
+    byte >= 0x80 || (byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t'))
+}
+
+/// NUL bytes and blanks before JSON must not pass for a length: such a length is below 9 KiB, so its
+/// frame has to end within the head, at the next frame or at the end.
+fn begins_with_frame(bytes: &[u8]) -> bool {
+    let Some((length, payload)) = frame_length(bytes) else {
+        return false;
+    };
+    let plausible = match payload {
+        [0x0a, ..] => signal(&payload[..payload.len().min(length)]) == Some(Signal::Traces),
+        [b'{', ..] => payload.len() >= length || !bytes[..4].iter().all(|byte| is_blank(*byte)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => true,
+        _ => false,
+    };
+    // A frame of 16 MiB or more would be a batch beyond every limit of the Collector.
+    plausible && bytes[0] == 0 && payload.get(length).is_none_or(|next| *next == 0)
+}
+
+impl Json {
+    fn read(bytes: &[u8]) -> Self {
+        let limits = Limits::default();
+        let mut json = Self::default();
+        let mut at = 0;
+        for _ in 0..MOST_ATTEMPTS {
+            let Some(start) = next_value(bytes, at) else {
+                break;
+            };
+            let mut cursor = Cursor::new(&bytes[start..], &limits);
+            let mut path = String::new();
+            let outcome = json.value(&mut cursor, &mut path, 0);
+            at = start + cursor.at();
+            if outcome.is_err() {
+                // A value that is no JSON (a log prefix in brackets, a cut line) ends with its line.
+                at = line_end(bytes, start);
+            }
+        }
+        json
+    }
+
+    fn value(&mut self, cursor: &mut Cursor<'_>, path: &mut String, depth: usize) -> Result<()> {
+        match cursor.peek() {
+            Some(b'[') => {
+                cursor.array(|cursor| self.value(cursor, path, depth))?;
+                self.any = true;
+            }
+            Some(b'{') if depth < DEEPEST_KEY => {
+                cursor.object(|cursor, key| {
+                    self.any = true;
+                    let parent = path.len();
+                    if parent > 0 {
+                        path.push('/');
+                    }
+                    path.push_str(key);
+                    self.note(path);
+                    let outcome = self.value(cursor, path, depth + 1);
+                    path.truncate(parent);
+                    outcome
+                })?;
+                self.any = true;
+            }
+            Some(b'"' | b'-' | b'0'..=b'9') => {
+                let text = cursor.text()?;
+                if let Some(found) = self.paths.get_mut(path.as_str())
+                    && found.is_none()
+                {
+                    *found = text.map(|text| text.chars().take(64).collect());
+                }
+            }
+            _ => cursor.skip()?,
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, path: &str) {
+        if self.paths.len() < MOST_KEYS && !self.paths.contains_key(path) {
+            self.paths.insert(path.to_owned(), None);
+        }
+    }
+}
+
+/// Where the next JSON object or array begins: here after blanks, or at the start of a later line.
+fn next_value(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let rest = bytes.get(at..)?;
+        at += rest.iter().position(|byte| !is_blank(*byte))?;
+        if matches!(bytes[at], b'{' | b'[') {
+            return Some(at);
+        }
+        at = line_end(bytes, at);
+    }
+}
+
+fn line_end(bytes: &[u8], from: usize) -> usize {
+    memchr::memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |newline| from + newline + 1)
+}
+
+/// White space, NUL, record separators, commas between values, and the bytes of a byte order mark.
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',' | 0 | 0x1e | 0xef | 0xbb | 0xbf)
 }
 
 /// What detection found.
@@ -25,7 +229,286 @@ pub enum Detection {
     Other(&'static str),
 }
 
+impl fmt::Debug for Detection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(format) => f.debug_tuple("Known").field(&format.info().name).finish(),
+            Self::Other(message) => f.debug_tuple("Other").field(message).finish(),
+        }
+    }
+}
+
 /// Recognises the format of an input.
-pub fn detect(_head: &Head<'_>) -> Detection {
-    Detection::Other("unknown")
+pub fn detect(head: &Head<'_>) -> Detection {
+    if let Some(format) = ALL.iter().find(|format| format.detect(head)) {
+        return Detection::Known(*format);
+    }
+    let other = OTHERS.iter().find(|other| (other.recognises)(head));
+    Detection::Other(
+        other.map_or("text that is no trace export; export OTLP JSON or Jaeger JSON", |other| other.message),
+    )
+}
+
+/// Something that is recognised but not read.
+struct Other {
+    recognises: fn(&Head<'_>) -> bool,
+    message: &'static str,
+}
+
+/// In the order in which they are asked.
+static OTHERS: &[Other] = &[
+    Other {
+        recognises: |head| head.bytes.iter().all(|byte| is_blank(*byte)),
+        message: "empty input; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| {
+            head.has_any(&["resourceLogs", "resource_logs"])
+                || head.binary == Some(Binary::Protobuf(Signal::Logs))
+        },
+        message: "OTLP logs, which is the wrong signal; export traces (`resourceSpans`)",
+    },
+    Other {
+        recognises: |head| {
+            head.has_any(&["resourceMetrics", "resource_metrics"])
+                || head.binary == Some(Binary::Protobuf(Signal::Metrics))
+        },
+        message: "OTLP metrics, which is the wrong signal; export traces (`resourceSpans`)",
+    },
+    Other {
+        recognises: |head| head.has("error/httpCode") || head.has_any(&["errors/msg", "errors/code"]),
+        message: "an error answer of Jaeger, without spans; check the trace id and the time range, and export again",
+    },
+    Other {
+        recognises: |head| {
+            head.has_all(&["data", "total", "limit", "offset"])
+                && !head.has_any(&["data/spans", "data/traceID"])
+        },
+        message: "an answer of Jaeger without traces; export /api/traces/{id}?raw=true",
+    },
+    Other {
+        recognises: |head| head.has("result/resourceSpans"),
+        message: "an answer of Jaeger's /api/v3, which is not read yet; export its `result` alone as OTLP JSON, or Jaeger JSON (/api/traces/{id}?raw=true)",
+    },
+    Other {
+        recognises: |head| head.has("trace/resourceSpans") || head.has("trace/batches"),
+        message: "an answer of Tempo's /api/v2/traces, which is not read yet; export its `trace` alone as OTLP JSON, or use /api/traces/{id}",
+    },
+    Other {
+        recognises: |head| head.has("traces/rootServiceName") || head.has("traces/spanSets"),
+        message: "search results of Tempo, which hold no whole traces; export /api/traces/{id}",
+    },
+    Other {
+        recognises: |head| is_zipkin_v1(head) && head.has_all(&["traceId", "id"]),
+        message: "Zipkin v1 JSON, which is not read yet; export Zipkin v2 JSON (/api/v2/traces), OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| {
+            head.has_any(&["_source/processor/event", "hits/hits/_source/processor/event", "processor/event"])
+        },
+        message: "Elastic APM documents, which are not read; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| {
+            head.has_any(&["_source/traceID", "_source/operationName", "hits/hits/_source/traceID"])
+                || head.has_all(&["traceID", "operationName"])
+        },
+        message: "Jaeger documents from Elasticsearch, which are not read yet; export Jaeger JSON (/api/traces/{id}?raw=true) or OTLP JSON",
+    },
+    Other {
+        recognises: |head| {
+            head.has_all(&["spans/traceId", "spans/operationName"])
+                || head.has_all(&["batches/spans", "batches/process"])
+        },
+        message: "Jaeger's internal model as JSON, which is not read; export Jaeger JSON (/api/traces/{id}?raw=true) or OTLP JSON",
+    },
+    Other {
+        recognises: |head| head.has_any(&["data/data/results", "data/result/list", "data/newResult"]),
+        message: "an answer of SigNoz' query_range, which is not read yet; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| {
+            head.has_any(&[
+                "data/hasMissingSpans",
+                "data/serviceNameToTotalDurationMap",
+                "data/spans/span_id",
+            ]) || head.has_all(&["columns", "events"])
+        },
+        message: "a trace view of SigNoz, which is not read yet; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.has("status") && head.has_any(&["error/code", "errorType"]),
+        message: "an error answer of SigNoz, without spans; correct the query and export again",
+    },
+    Other {
+        recognises: |head| {
+            head.has_all(&["trace_id", "span_id"]) && head.has_any(&["duration_nano", "durationNano"])
+        },
+        message: "rows exported from SigNoz, which are not read yet; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| {
+            head.has_all(&["TraceId", "SpanId", "SpanName"])
+                || head.has_all(&["data/TraceId", "data/SpanId", "data/SpanName"])
+        },
+        message: "rows of the ClickHouse exporter, which are not read yet; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.has_all(&["SpanContext", "SpanKind"]),
+        message: "output of Go's stdouttrace exporter, which is not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.text("context/trace_id").is_some_and(|id| id.starts_with("0x")),
+        message: "output of Python's console exporter, which is not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| {
+            head.has_any(&["Traces/Segments", "Segments/Document", "traces/Segments/Document"])
+        },
+        message: "AWS X-Ray segments, which are not read; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.has("log/entries") || head.has_all(&["log/version", "log/creator"]),
+        message: "a HAR file, which holds requests of a browser and no spans; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.has("metric") && matches!(head.text("type"), Some("Metric" | "Point")),
+        message: "output of k6, which holds no spans; export OTLP JSON or Jaeger JSON from the tracing backend",
+    },
+    Other {
+        recognises: |head| head.has_any(&["partialSuccess", "partial_success"]),
+        message: "the answer of an OTLP receiver, without spans; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.contains("ResourceSpans #"),
+        message: "text of the Collector's debug exporter, which is not read yet; export OTLP JSON with the file exporter",
+    },
+    Other {
+        recognises: |head| head.contains("Activity.TraceId:"),
+        message: "text of .NET's console exporter, which is not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.contains("traceId: '"),
+        message: "text of Node's console exporter, which is no JSON and not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
+    },
+    Other {
+        recognises: is_html,
+        message: "an HTML page, often a login page or the user interface instead of the API; check the address and the credentials",
+    },
+    Other {
+        recognises: is_csv,
+        message: "a CSV table of spans, which is not read yet; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.json.any,
+        message: "JSON that is no trace export; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.bytes.starts_with(b"\xff\xfe") || head.bytes.starts_with(b"\xfe\xff"),
+        message: "UTF-16 text, as PowerShell writes it; convert the file to UTF-8",
+    },
+    Other {
+        recognises: |head| head.bytes.starts_with(b"\x1f\x8b") || head.bytes.starts_with(b"\x28\xb5\x2f\xfd"),
+        message: "data that was compressed twice; decompress it once",
+    },
+    Other {
+        recognises: |head| looks_binary(head.bytes),
+        message: "binary data that is no OTLP protobuf; export OTLP JSON or Jaeger JSON",
+    },
+];
+
+/// Zipkin v1 has core annotations (`cs`, `sr`, …) in place of a kind, and an endpoint on each.
+pub(super) fn is_zipkin_v1(head: &Head<'_>) -> bool {
+    const CORE: [&str; 4] = ["cs", "cr", "sr", "ss"];
+    head.has_any(&["binaryAnnotations", "annotations/endpoint"])
+        || (!head.has_any(&["kind", "localEndpoint"])
+            && head.text("annotations/value").is_some_and(|value| CORE.contains(&value)))
+}
+
+fn is_html(head: &Head<'_>) -> bool {
+    let line = head.first_line();
+    ["<!doctype html", "<html", "<head", "<?xml"].iter().any(|start| line.starts_with(start))
+}
+
+fn is_csv(head: &Head<'_>) -> bool {
+    let line = head.first_line();
+    let columns: Vec<&str> =
+        line.split([',', ';', '\t']).map(|column| column.trim_matches(['"', ' '])).collect();
+    let names = |wanted: [&str; 4]| columns.iter().any(|column| wanted.contains(column));
+    names(["trace_id", "traceid", "trace id", "trace.id"])
+        && names(["span_id", "spanid", "span id", "span.id"])
+}
+
+fn looks_binary(bytes: &[u8]) -> bool {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.contains('\0'),
+        // The head may end inside a character.
+        Err(error) => error.error_len().is_some() || bytes[..error.valid_up_to()].contains(&0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(bytes: &[u8]) -> String {
+        format!("{:?}", detect(&Head::new(bytes)))
+    }
+
+    #[test]
+    fn looks_past_marks_blanks_and_garbage_and_into_cut_documents() {
+        for text in [
+            "\u{feff}{\"resourceSpans\":[",
+            "\0\0\n {\"resourceSpans\":[{",
+            "starting up\n[INFO] ready\n{\"resourceSpans\":[]}\n",
+            "{\"resource\":{},\"scopeSpans\":[]}",
+        ] {
+            assert_eq!(found(text.as_bytes()), "Known(\"otlp-json\")", "{text:?}");
+        }
+        let head = Head::new(br#"[[{"traceId":"a","id":"b","tags":{"k":"#);
+        assert!(head.is_json() && head.has_all(&["traceId", "id", "tags/k"]));
+        assert_eq!(head.text("id"), Some("b"));
+    }
+
+    #[test]
+    fn names_what_it_cannot_read() {
+        for (text, word) in [
+            ("", "empty"),
+            (" \n\0", "empty"),
+            (r#"{"resourceLogs":[]}"#, "OTLP logs"),
+            (r#"{"resourceMetrics":[]}"#, "OTLP metrics"),
+            (
+                r#"{"data":null,"total":0,"limit":0,"offset":0,"errors":[{"code":404,"msg":"x"}]}"#,
+                "error answer of Jaeger",
+            ),
+            (r#"{"error":{"httpCode":404,"message":"x"}}"#, "error answer of Jaeger"),
+            (r#"{"data":["shop"],"total":1,"limit":0,"offset":0,"errors":null}"#, "Jaeger without traces"),
+            (r#"{"result":{"resourceSpans":[]}}"#, "/api/v3"),
+            (r#"{"trace":{"resourceSpans":[]},"status":1}"#, "Tempo"),
+            (r#"[{"traceId":"1","id":"2","name":"x","annotations":[{"value":"sr"}]}]"#, "Zipkin v1"),
+            (r#"[{"traceId":"1","id":"2","binaryAnnotations":[]}]"#, "Zipkin v1"),
+            (r#"{"_source":{"traceID":"1","operationName":"x"}}"#, "Elasticsearch"),
+            (r#"{"traceID":"1","operationName":"x","process":{}}"#, "Elasticsearch"),
+            (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz"),
+            (r#"{"status":"success","data":{"spans":[{"span_id":"1"}]}}"#, "trace view of SigNoz"),
+            (r#"{"trace_id":"1","span_id":"2","duration_nano":3}"#, "rows exported from SigNoz"),
+            (r#"{"TraceId":"1","SpanId":"2","SpanName":"x"}"#, "ClickHouse"),
+            (r#"{"Name":"x","SpanContext":{},"SpanKind":1}"#, "stdouttrace"),
+            (r#"{"context":{"trace_id":"0x1"}}"#, "Python"),
+            (r#"{"Traces":[{"Segments":[]}]}"#, "X-Ray"),
+            (r#"{"log":{"entries":[]}}"#, "HAR"),
+            (r#"{"type":"Metric","metric":"x","data":{}}"#, "k6"),
+            ("ResourceSpans #0\n", "debug exporter"),
+            ("Activity.TraceId: 1\n", ".NET"),
+            ("{\n  resource: {},\n  traceId: '1',\n}\n", "Node"),
+            ("<!DOCTYPE html><html>", "HTML"),
+            ("timestamp,span_id,trace_id\n", "CSV"),
+            (r#"{"a":1}"#, "JSON that is no trace export"),
+            ("hello\n", "text that is no trace export"),
+            ("\0\u{1}\u{2}abc", "binary"),
+        ] {
+            let found = found(text.as_bytes());
+            assert!(found.starts_with("Other") && found.contains(word), "{text:?}: {found}");
+        }
+    }
 }

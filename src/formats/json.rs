@@ -56,6 +56,11 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// Whether a container is open around it.
+    pub(super) const fn is_inside(&self) -> bool {
+        self.depth > 0
+    }
+
     fn seek(&mut self, at: usize) {
         self.at = at.min(self.bytes.len());
         self.depth = 0;
@@ -398,20 +403,26 @@ fn number_value(text: &str) -> Value<'_> {
     text.parse::<f64>().map_or(Value::Empty, Value::Double)
 }
 
-/// Nanoseconds from a number in `unit_ns`, given as integer or floating-point text. Zero, negative
-/// and absurd values are no times.
+/// Nanoseconds since the epoch from a number in `unit_ns`. Zero, negative and absurd values are no
+/// times.
 pub(super) fn time_ns(text: &str, unit_ns: i64) -> Option<i64> {
-    let ns = match text.parse::<i64>() {
-        Ok(number) => number.checked_mul(unit_ns)?,
-        Err(_) => {
-            let number = text.parse::<f64>().ok()? * unit_ns as f64;
-            if !number.is_finite() || number.abs() > 9.2e18 {
-                return None;
-            }
-            number as i64
-        }
-    };
-    (ns > 0).then_some(ns)
+    signed_ns(text, unit_ns).filter(|ns| *ns > 0)
+}
+
+/// Nanoseconds from a number in `unit_ns`, given as integer or floating-point text.
+pub(super) fn signed_ns(text: &str, unit_ns: i64) -> Option<i64> {
+    if let Ok(number) = text.parse::<i64>() {
+        return number.checked_mul(unit_ns);
+    }
+    let number = text.parse::<f64>().ok()? * unit_ns as f64;
+    (number.is_finite() && number.abs() <= 9.2e18).then_some(number as i64)
+}
+
+/// What to keep of a malformed time or duration in another unit than ns: the unit is added to a
+/// number, so that nobody takes it for ns later.
+pub(super) fn time_with_unit<'a>(text: Option<Cow<'a, str>>, unit: &str) -> Cow<'a, str> {
+    let text = text.unwrap_or_default();
+    if text.parse::<f64>().is_ok() { Cow::Owned(format!("{text} {unit}")) } else { text }
 }
 
 /// Reads the concatenated JSON values of a block one by one. After a syntax error reading goes on

@@ -60,13 +60,12 @@ impl Format for OtlpJson {
     }
 
     fn detect(&self, head: &Head<'_>) -> bool {
-        const ENVELOPES: [&str; 4] = ["resourceSpans", "resource_spans", "batches", "scopeSpans"];
-        const SNAKE_ENVELOPE: &str = "scope_spans";
-        head.json_has_any(&ENVELOPES)
-            || head.json_has_any(&[SNAKE_ENVELOPE])
-            || (head.json_has_any(&["traceId", "trace_id"])
-                && head.json_has_any(&["spanId", "span_id"])
-                && head.json_has_any(&["startTimeUnixNano", "start_time_unix_nano"]))
+        head.has_any(&["resourceSpans", "resource_spans", "batches/resource", "batches/scopeSpans"])
+            || head.has_any(&["batches/scope_spans", "batches/instrumentationLibrarySpans"])
+            || head.has_any(&["scopeSpans", "scope_spans", "instrumentationLibrarySpans"])
+            || (head.has_any(&["traceId", "trace_id"])
+                && head.has_any(&["spanId", "span_id"])
+                && head.has_any(&["startTimeUnixNano", "start_time_unix_nano"]))
     }
 
     fn framing(&self) -> Framing {
@@ -99,10 +98,9 @@ impl<'a> Decoder<'a> {
 
     /// An envelope, a bare `ResourceSpans`, or a flat span: told apart by the keys met.
     fn root_object(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
-        if is_flat_span(cursor)? {
+        if is_flat_span(cursor) {
             let (resource, scope) = (Resource::default(), Scope::default());
-            let serial = self.serial();
-            return self.span(cursor, &resource, &scope, serial, sink);
+            return self.span(cursor, &resource, &scope, &mut None, sink);
         }
         let mut resource_spans = ResourceSpans::default();
         let outcome = cursor.object(|cursor, key| {
@@ -168,7 +166,7 @@ impl<'a> Decoder<'a> {
         resource: &Resource<'a>,
         sink: &mut dyn SpanSink,
     ) -> Result<()> {
-        let serial = self.serial();
+        let mut serial = None;
         let mut held = ScopeSpans::default();
         let outcome = cursor.object(|cursor, key| match key {
             "scope" | "instrumentationLibrary" | "instrumentation_library" => {
@@ -180,7 +178,7 @@ impl<'a> Decoder<'a> {
                     held.spans_before_scope.push(cursor.clone());
                     return cursor.skip();
                 };
-                cursor.array(|cursor| self.span(cursor, resource, scope, serial, sink))?;
+                cursor.array(|cursor| self.span(cursor, resource, scope, &mut serial, sink))?;
                 Ok(())
             }
             _ => cursor.skip(),
@@ -189,7 +187,7 @@ impl<'a> Decoder<'a> {
         for earlier in &held.spans_before_scope {
             let mut earlier = earlier.clone();
             // Reported by the skip of the same stretch, as above.
-            let _ = earlier.array(|cursor| self.span(cursor, resource, &scope, serial, sink));
+            let _ = earlier.array(|cursor| self.span(cursor, resource, &scope, &mut serial, sink));
             cursor.absorb(&earlier);
         }
         outcome.map(drop)
@@ -200,7 +198,7 @@ impl<'a> Decoder<'a> {
         cursor: &mut Cursor<'a>,
         resource: &Resource<'a>,
         scope: &Scope<'a>,
-        serial: usize,
+        serial: &mut Option<usize>,
         sink: &mut dyn SpanSink,
     ) -> Result<()> {
         if cursor.peek() != Some(b'{') {
@@ -215,19 +213,19 @@ impl<'a> Decoder<'a> {
         span.position = self.block.position(cursor.at());
         let mut seen = Seen::default();
         cursor.object(|cursor, key| span_member(span, &mut seen, cursor, key, sink))?;
-        if !seen.any {
-            sink.reject(span.position, RejectReason::NoSpanFields);
-        } else {
+        if seen.any {
             seen.complete(span);
+            // Numbered at the first span that is delivered, so that serials have no gaps.
+            let serial = *serial.get_or_insert_with(|| {
+                self.next_serial += 1;
+                self.next_serial - 1
+            });
             sink.span(span, Origin { resource, scope, serial });
+        } else {
+            sink.reject(span.position, RejectReason::NoSpanFields);
         }
         cursor.commit();
         Ok(())
-    }
-
-    fn serial(&mut self) -> usize {
-        self.next_serial += 1;
-        self.next_serial - 1
     }
 }
 
@@ -245,15 +243,23 @@ struct ScopeSpans<'a> {
 
 /// Which required fields of a span were met.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each field, independent of each other")]
 struct Seen {
     any: bool,
     trace_id: bool,
     span_id: bool,
+    start: bool,
+    end: bool,
 }
 
 impl Seen {
     fn complete(&self, span: &mut Span<'_>) {
-        for (seen, field) in [(self.trace_id, SpanField::TraceId), (self.span_id, SpanField::SpanId)] {
+        for (seen, field) in [
+            (self.trace_id, SpanField::TraceId),
+            (self.span_id, SpanField::SpanId),
+            (self.start, SpanField::StartTime),
+            (self.end, SpanField::EndTime),
+        ] {
             if !seen && !span.is_malformed(field) {
                 span.malformed.push(Malformed { field, text: Cow::Borrowed("") });
             }
@@ -261,7 +267,7 @@ impl Seen {
     }
 }
 
-fn is_flat_span(cursor: &Cursor<'_>) -> Result<bool> {
+fn is_flat_span(cursor: &Cursor<'_>) -> bool {
     let mut probe = cursor.clone();
     let mut first_key_is_span_field = None;
     // Only the first key is wanted; the error ends the walk.
@@ -272,7 +278,7 @@ fn is_flat_span(cursor: &Cursor<'_>) -> Result<bool> {
         ));
         Err(JsonError::Ended)
     });
-    Ok(first_key_is_span_field.unwrap_or(false))
+    first_key_is_span_field.unwrap_or(false)
 }
 
 fn span_member<'a>(
@@ -303,9 +309,11 @@ fn span_member<'a>(
         },
         "kind" => span.kind = kind(cursor)?,
         "startTimeUnixNano" | "start_time_unix_nano" => {
+            seen.start = true;
             span.start_ns = time(cursor, SpanField::StartTime, &mut span.malformed)?;
         }
         "endTimeUnixNano" | "end_time_unix_nano" => {
+            seen.end = true;
             span.end_ns = time(cursor, SpanField::EndTime, &mut span.malformed)?;
         }
         "attributes" => attributes(cursor, &mut span.attributes)?,
