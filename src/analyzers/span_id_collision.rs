@@ -157,6 +157,7 @@ mod tests {
         check(
             "
 web  GET /   server  0..50  id=0000000000000001
+
 web  GET /   server  60..90  id=0000000000000001
 ",
         );
