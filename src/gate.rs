@@ -1,36 +1,7 @@
 //! The gate: from findings and coverage to a verdict. The format of the report never changes it.
 
+use crate::config::GateSettings;
 use crate::report::{Confidence, Reason, Severity, Verdict};
-
-/// What the gate asks for.
-#[derive(Clone, Debug)]
-pub struct GateSettings {
-    /// Findings of this severity and above fail; `None` never fails.
-    pub fail_on: Option<Severity>,
-    /// Findings below this confidence never fail.
-    pub min_confidence: Confidence,
-    /// Fewer traces are inconclusive.
-    pub min_traces: u64,
-    /// Share of spans or bytes that may be unreadable.
-    pub max_rejects: f64,
-    /// Partial input is no reason to be inconclusive.
-    pub allow_partial: bool,
-    /// A verdict `fail` exits with 0.
-    pub exit_zero: bool,
-}
-
-impl Default for GateSettings {
-    fn default() -> Self {
-        Self {
-            fail_on: Some(Severity::Error),
-            min_confidence: Confidence::High,
-            min_traces: 1,
-            max_rejects: 0.001,
-            allow_partial: false,
-            exit_zero: false,
-        }
-    }
-}
 
 /// What was read, as far as the gate cares.
 #[derive(Clone, Debug, Default)]

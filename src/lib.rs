@@ -8,6 +8,7 @@
 //!
 //! Imports point back toward the input only. The core knows no network, terminal or command line.
 
+pub mod analysis;
 pub mod analyzers;
 pub mod corpus;
 pub mod finding;
@@ -16,6 +17,9 @@ pub mod gate;
 pub mod graph;
 pub mod model;
 pub mod pipeline;
+pub mod read;
+mod compose;
+mod shown;
 pub mod report;
 pub mod store;
 pub mod trace;

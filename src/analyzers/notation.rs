@@ -13,12 +13,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::observations::Observations;
 use crate::formats::{Block, Origin};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
 use crate::model::{
     Attribute, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, TraceId, Value, names,
 };
-use crate::pipeline::{self, Analysis};
+use crate::analysis::{self, Analysis};
 use crate::store::ingest::WorkerStore;
 
 /// Parses the notation, runs every rule, and compares what they find with the comments.
@@ -130,7 +131,7 @@ fn analyse(lines: &[Line]) -> Analysis {
     let mut worker = WorkerStore::default();
     let block = Block::default();
     worker.begin(0, &block);
-    let mut seen = pipeline::new_observations(usize::MAX);
+    let mut seen = Observations::new(usize::MAX);
     let mut position = 0;
     for trace in lines.chunk_by(|one, other| one.trace == other.trace) {
         let repeat: u64 = trace[0].keys.get("repeat").map_or(1, |count| count.parse().unwrap());
@@ -141,13 +142,13 @@ fn analyse(lines: &[Line]) -> Analysis {
                 let origin =
                     Origin { resource: &resource, scope: &Scope::default(), serial: position as usize };
                 let (operation, _) = worker.add(&span, origin);
-                pipeline::observe_span(&span, operation, &mut seen);
+                analysis::observe_span(&span, operation, &mut seen);
                 position += 1;
             }
         }
     }
     worker.end();
-    pipeline::analyse_spans(worker, seen)
+    analysis::analyse_spans(worker, seen)
 }
 
 fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {

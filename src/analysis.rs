@@ -1,4 +1,6 @@
-//! stub
+//! From records to findings: the flat pass over every trace on all cores, then one merge, then the
+//! judgement. What threads collect merges commutatively, so that scheduling leaves no trace.
+
 use rayon::prelude::*;
 
 use crate::analyzers::observations::Observations;
@@ -6,8 +8,10 @@ use crate::analyzers::{self, Case};
 use crate::corpus::Corpus;
 use crate::finding::Finding;
 use crate::model::Span;
+use crate::report::CheckNotPossible;
+#[cfg(test)]
 use crate::store::ingest::WorkerStore;
-use crate::store::{Partition, Store};
+use crate::store::{Partition, SpanRecord, Store};
 use crate::trace::{FlatPass, Scope, TraceCounts};
 
 /// What the analysis of a store gave.
@@ -27,12 +31,7 @@ pub struct Analysis {
     /// Findings in report order.
     pub findings: Vec<Finding>,
     /// Checks that could not be made.
-    pub not_possible: Vec<crate::report::CheckNotPossible>,
-}
-
-/// Empty observations that keep so many affected spans a place.
-pub fn new_observations(capacity: usize) -> Observations {
-    Observations::new(capacity)
+    pub not_possible: Vec<CheckNotPossible>,
 }
 
 /// Shows a span to the analyzers that look at spans.
@@ -81,7 +80,7 @@ impl Collected {
             let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
             self.counts += trace.counts;
             inputs.clear();
-            inputs.extend(records.iter().map(crate::store::SpanRecord::input));
+            inputs.extend(records.iter().map(SpanRecord::input));
             inputs.sort_unstable();
             inputs.dedup();
             for input in &inputs {
