@@ -12,3 +12,4 @@ pub mod analyzers;
 pub mod formats;
 pub mod model;
 pub mod report;
+pub mod sources;
