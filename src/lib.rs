@@ -10,16 +10,22 @@
 
 pub mod analysis;
 pub mod analyzers;
+pub mod cli;
+mod compose;
+pub mod config;
 pub mod corpus;
+pub mod exit;
 pub mod finding;
 pub mod formats;
 pub mod gate;
 pub mod graph;
 pub mod model;
 pub mod pipeline;
+pub mod progress;
 pub mod read;
-mod compose;
-mod shown;
+pub mod render;
 pub mod report;
+pub mod shown;
+pub mod sources;
 pub mod store;
 pub mod trace;
