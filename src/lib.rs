@@ -9,6 +9,12 @@
 //! Imports point back toward the input only. The core knows no network, terminal or command line.
 
 pub mod analyzers;
+pub mod cli;
+pub mod config;
+pub mod exit;
 pub mod formats;
 pub mod model;
+pub mod pipeline;
+pub mod progress;
+pub mod render;
 pub mod report;
