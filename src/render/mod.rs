@@ -5,12 +5,15 @@ mod concise;
 mod json;
 mod table;
 pub mod text;
+pub mod trace;
 pub mod tree;
 
 #[cfg(test)]
 mod samples;
 
 use std::io;
+
+pub(crate) use json::write_pretty as write_json;
 
 use crate::report::Report;
 

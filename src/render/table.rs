@@ -323,8 +323,8 @@ impl Page<'_> {
 
     fn tree_row(&mut self, row: &tree::Row, span: &ExemplarSpan) -> io::Result<()> {
         let name_width = self.width - TREE_MARGIN - 24;
-        let branches = short_branches(&row.branches, name_width / 2);
-        let label = span_label(span, row.cyclic);
+        let branches = tree::short_branches(&row.branches, name_width / 2);
+        let label = tree::label(span, row.cyclic);
         let label = text::fit_padded(&label, name_width - text::width(&branches));
         let duration = span.duration_ns.map(time::human_duration).unwrap_or_default();
         let kind = text::fit_padded(span.kind.as_deref().unwrap_or_default(), 8);
@@ -577,28 +577,6 @@ fn confidence_meaning(confidence: Confidence) -> &'static str {
 
 fn cause_sentence(cause: &Cause) -> String {
     format!("{} ({}): {}", cause.id, cause.confidence.as_str(), cause.summary)
-}
-
-fn span_label(span: &ExemplarSpan, cyclic: bool) -> String {
-    let service = span.service.as_deref().unwrap_or_default();
-    if span.missing {
-        let placeholder = format!("(missing span {})", span.span_id);
-        return if service.is_empty() { placeholder } else { format!("{placeholder} {service}") };
-    }
-    let service = if service.is_empty() { "unknown service" } else { service };
-    let operation = span.operation.as_deref().unwrap_or("(no name)");
-    let mark = if cyclic { "↺ " } else { "" };
-    format!("{mark}{service}  {operation}")
-}
-
-/// Branches of a deep tree would leave no room for names; the nearest levels matter.
-fn short_branches(branches: &str, columns: usize) -> Cow<'_, str> {
-    let length = branches.chars().count();
-    if length <= columns {
-        return Cow::Borrowed(branches);
-    }
-    let tail: String = branches.chars().skip(length - columns + 2).collect();
-    Cow::Owned(format!("⋯ {tail}"))
 }
 
 fn show_arguments(report: &Report) -> String {

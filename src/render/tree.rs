@@ -1,11 +1,14 @@
 //! Draws the spans of an exemplar as a tree.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::report::ExemplarSpan;
 
 /// How many affected spans are chosen before anything else is shown.
 const AFFECTED_FIRST: usize = 6;
+/// Columns of branches that are remembered; more than any line has.
+const KEPT_BRANCHES: usize = 240;
 
 /// A tree, line by line.
 #[derive(Debug, Default)]
@@ -56,10 +59,18 @@ pub fn layout(spans: &[ExemplarSpan], most: usize) -> Tree {
                 (false, false) => ("├─ ", "│  "),
                 (false, true) => ("├┄ ", "│  "),
             };
-            open.push((child, format!("{below}{corner}"), format!("{below}{edge}")));
+            let near = nearest_levels(&below);
+            open.push((child, format!("{near}{corner}"), format!("{near}{edge}")));
         }
     }
     tree
+}
+
+/// The end of the branches: only that much is ever drawn, and a chain of 100,000 spans must not
+/// take the square of its length.
+fn nearest_levels(branches: &str) -> &str {
+    let beyond = branches.chars().count().saturating_sub(KEPT_BRANCHES);
+    branches.char_indices().nth(beyond).map_or(branches, |(start, _)| &branches[start..])
 }
 
 /// Where the parent of a span stands. Only a parent above is drawn, so the drawing has no cycle
@@ -120,6 +131,29 @@ fn choose(spans: &[ExemplarSpan], parents: &[Parent], most: usize) -> Vec<bool> 
     kept
 }
 
+/// Service and operation of a span, or its placeholder.
+pub fn label(span: &ExemplarSpan, cyclic: bool) -> String {
+    let service = span.service.as_deref().unwrap_or_default();
+    if span.missing {
+        let placeholder = format!("(missing span {})", span.span_id);
+        return if service.is_empty() { placeholder } else { format!("{placeholder} {service}") };
+    }
+    let service = if service.is_empty() { "unknown service" } else { service };
+    let operation = span.operation.as_deref().unwrap_or("(no name)");
+    let mark = if cyclic { "↺ " } else { "" };
+    format!("{mark}{service}  {operation}")
+}
+
+/// Branches of a deep tree would leave no room for names; the nearest levels matter.
+pub fn short_branches(branches: &str, columns: usize) -> Cow<'_, str> {
+    let length = branches.chars().count();
+    if length <= columns {
+        return Cow::Borrowed(branches);
+    }
+    let tail: String = branches.chars().skip(length - columns + 2).collect();
+    Cow::Owned(format!("⋯ {tail}"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -173,6 +207,15 @@ mod tests {
         spans[90].affected = true;
         assert_eq!(drawn(&spans, 3), ["⋮ 88", "└─ 89", "   └─ 90"]);
         assert_eq!(layout(&spans, 3).hidden, 97);
+    }
+
+    #[test]
+    fn a_very_deep_chain_takes_linear_room() {
+        let parent = |i: usize| (i > 0).then(|| (i - 1).to_string());
+        let spans: Vec<_> = (0..100_000).map(|i| span(&i.to_string(), parent(i).as_deref())).collect();
+        let tree = layout(&spans, usize::MAX);
+        assert_eq!(tree.rows.len(), spans.len());
+        assert!(tree.rows.iter().all(|row| row.branches.len() < 1_000));
     }
 
     proptest! {
