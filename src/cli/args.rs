@@ -252,7 +252,7 @@ pub(super) enum ListFormat {
 /// When to write colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorWhen {
-    /// On terminals, unless NO_COLOR is set
+    /// On terminals, unless `NO_COLOR` is set
     Auto,
     /// Always
     Always,

@@ -16,7 +16,7 @@ mod tests {
     #[test]
     fn every_shell_has_a_script() {
         for shell in [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh] {
-            assert!(String::from_utf8(script(shell)).unwrap().contains("--min-confidence"), "{shell}");
+            assert!(String::from_utf8(script(shell)).unwrap().contains("min-confidence"), "{shell}");
         }
     }
 }

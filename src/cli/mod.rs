@@ -119,8 +119,14 @@ fn explain_panic(info: &PanicHookInfo<'_>) {
         io::stderr(),
         "tracemend stopped because of a bug in tracemend{place}: {}\n\
          Nothing was sent anywhere. Please report this line, the command and, if you can, the input.",
-        text::clean(info.payload_as_str().unwrap_or("no message")),
+        text::clean(panic_message(info)),
     );
+}
+
+fn panic_message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
+    let payload = info.payload();
+    let owned = || payload.downcast_ref::<String>().map(String::as_str);
+    payload.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("no message")
 }
 
 #[cfg(test)]

@@ -31,9 +31,9 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     };
     let trace = match outcome {
         ShowOutcome::Found(trace) => trace,
-        ShowOutcome::Ambiguous(ids) => bail!("several traces match `{prefix}`:\n{}", listed(&ids)),
+        ShowOutcome::Ambiguous(ids) => bail!("several traces match `{prefix}`:{}", listed(&ids)),
         ShowOutcome::Unknown(nearest) if nearest.is_empty() => bail!("no trace matches `{prefix}`"),
-        ShowOutcome::Unknown(nearest) => bail!("no trace matches `{prefix}`; nearest:\n{}", listed(&nearest)),
+        ShowOutcome::Unknown(nearest) => bail!("no trace matches `{prefix}`; nearest:{}", listed(&nearest)),
     };
     let options = RenderOptions {
         width: terminal.columns(),
@@ -47,7 +47,8 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
 }
 
 fn listed(ids: &[String]) -> String {
-    ids.iter().take(10).map(|id| format!("  {id}")).collect::<Vec<_>>().join("\n")
+    let lines: Vec<&str> = ids.iter().take(10).flat_map(|id| ["\n  ", id]).collect();
+    lines.concat()
 }
 
 /// Hex digits with which the trace id begins (or, for 16 of them, ends), from all the spellings

@@ -10,6 +10,7 @@ const DEFAULT_WIDTH: usize = 80;
 
 /// What is a terminal, and what it can do.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a record of independent facts")]
 pub(super) struct Terminal {
     /// Standard input is a terminal.
     pub(super) stdin: bool,

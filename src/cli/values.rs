@@ -48,7 +48,7 @@ pub(super) fn share(value: &str) -> Result<f64, String> {
         Some(number) => (number.trim_end(), 100.0),
         None => (value.trim(), 1.0),
     };
-    let share = number.parse::<f64>().map(|number| number / scale).unwrap_or(f64::NAN);
+    let share = number.parse::<f64>().map_or(f64::NAN, |number| number / scale);
     if (0.0..=1.0).contains(&share) {
         return Ok(share);
     }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::*;
+use crate::report::{
+    Blame, Cause, CheckNotPossible, Confidence, Coverage, Evidence, Exemplar, ExemplarSpan, Finding,
+    FindingState, Input, Occurrence, Rate, RateUnit, Reason, Reject, Remedy, RepairCount, Report, SCHEMA,
+    ScopeName, Severity, SeverityCounts, Side, Summary, Tool, Unreadable, Verdict,
+};
 
 pub(super) fn healthy() -> Report {
     Report {
@@ -139,6 +143,7 @@ fn problems() -> Coverage {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field is")]
 fn side(service: &str, operation: &str, kind: &str, inferred: bool) -> Option<Side> {
     Some(Side {
         namespace: Some("shop".to_owned()),
