@@ -65,7 +65,7 @@ pub(super) struct CheckArgs {
 #[derive(Debug, Args)]
 pub(super) struct InputArgs {
     /// Files, folders (recursive), globs, or `-` for stdin
-    #[arg(value_name = "INPUT")]
+    #[arg(value_name = "INPUT", help_heading = "Arguments")]
     pub(super) inputs: Vec<String>,
     /// Format of every input, in place of detection (see `tracemend formats`)
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(values::format_names()))]
@@ -189,7 +189,7 @@ impl OutputArgs {
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// Trace id: whole, its beginning, 64 bits of it, base64, or a whole traceparent
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", help_heading = "Arguments")]
     pub(super) id: String,
     /// Look into the sample that comes with the program
     #[arg(long, conflicts_with = "inputs")]

@@ -183,7 +183,7 @@ mod tests {
         assert!(settings.filter.from_ns < settings.filter.to_ns);
         assert_eq!(settings.gate.fail_on, Some(Severity::Warning));
         assert_eq!(settings.gate.min_confidence, Confidence::Medium);
-        assert_eq!(settings.gate.max_rejects, 0.05);
+        assert!((settings.gate.max_rejects - 0.05).abs() < 1e-12);
         let ignores = [("orphan-span".into(), Some("pay:ments".into())), ("clock-skew".into(), None)];
         assert_eq!(settings.gate.ignores, ignores);
         assert_eq!(settings.occurrences, Occurrences::All);

@@ -66,7 +66,8 @@ fn id_prefix(text: &str) -> Option<String> {
         return Some(text.to_ascii_lowercase());
     }
     let bytes = ids::base64_bytes(text.as_bytes()).filter(|bytes| bytes.len() == 16 || bytes.len() == 8)?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 #[cfg(test)]
