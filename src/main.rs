@@ -1,1 +1,7 @@
-fn main() {}
+//! The `tracemend` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracemend::cli::main()
+}

@@ -622,3 +622,48 @@ impl Verdict {
         }
     }
 }
+
+impl RateUnit {
+    /// The name in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Traces => "traces",
+            Self::Spans => "spans",
+        }
+    }
+}
+
+impl Side {
+    /// The service alone, `unknown service` when there is none.
+    pub fn service_name(&self) -> String {
+        self.service.clone().unwrap_or_else(|| "unknown service".to_owned())
+    }
+
+    /// Namespace and service, `unknown service` when there is none.
+    pub fn short_name(&self) -> String {
+        match (&self.namespace, &self.service) {
+            (Some(namespace), Some(service)) => format!("{namespace}/{service}"),
+            (None, Some(service)) => service.clone(),
+            (_, None) => "unknown service".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The published schema is generated; `UPDATE_SCHEMA=1 cargo test schema` writes it anew.
+    #[test]
+    fn the_published_schema_is_up_to_date() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema/report-v1.json");
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Report)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &schema).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(published == schema, "docs/schema/report-v1.json is out of date; set UPDATE_SCHEMA=1");
+    }
+}

@@ -1,0 +1,320 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::values;
+use crate::config::Occurrences;
+use crate::render;
+use crate::report::{Confidence, Severity};
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 pass · 1 a finding reaches the gate · 2 error · 3 inconclusive · 130 interrupted";
+
+/// Finds where distributed traces break, says why, and says what to change.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tracemend",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    after_help = AFTER_HELP
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) check: CheckArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Diagnose exported traces; `tracemend INPUT…` does the same
+    #[command(after_help = AFTER_HELP)]
+    Check(Box<CheckArgs>),
+    /// Show one trace as a tree
+    Show(Box<ShowArgs>),
+    /// Diagnose a small sample that comes with the program
+    Demo(DemoArgs),
+    /// Explain a rule: what it finds, why it matters, how to fix it
+    Explain(ExplainArgs),
+    /// List the rules
+    Rules(ListArgs),
+    /// List the input formats
+    Formats(ListArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten, next_help_heading = "Input")]
+    pub(super) input: InputArgs,
+    #[command(flatten, next_help_heading = "Source")]
+    pub(super) source: SourceArgs,
+    #[command(flatten, next_help_heading = "Analysis")]
+    pub(super) analysis: AnalysisArgs,
+    #[command(flatten, next_help_heading = "Gate")]
+    pub(super) gate: GateArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InputArgs {
+    /// Files, folders (recursive), globs, or `-` for stdin
+    #[arg(value_name = "INPUT", help_heading = "Arguments")]
+    pub(super) inputs: Vec<String>,
+    /// Format of every input, in place of detection (see `tracemend formats`)
+    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(values::format_names()))]
+    pub(super) input_format: Option<String>,
+    /// Deepest nesting that is read
+    #[arg(long, value_name = "LEVELS", hide_short_help = true)]
+    pub(super) max_depth: Option<usize>,
+    /// Longest string that is read, such as 16MiB
+    #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    pub(super) max_string: Option<u64>,
+    /// Longest single record that is read, such as 256MiB
+    #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    pub(super) max_record: Option<u64>,
+    /// Most bytes that a compressed input may become, such as 64GiB
+    #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    pub(super) max_decompressed: Option<u64>,
+    /// Most bytes kept in a private temporary folder of input that cannot be read twice
+    #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    pub(super) spool_limit: Option<u64>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct SourceArgs {
+    /// Judge spans of this service only (repeatable); other spans still count as parents
+    #[arg(long = "service", value_name = "NAME")]
+    pub(super) services: Vec<String>,
+    /// Judge this trace only (repeatable)
+    #[arg(long = "trace-id", value_name = "ID")]
+    pub(super) trace_ids: Vec<String>,
+    /// Judge the last part of the data only, such as 15m or 1h30m, counted from its newest end
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, conflicts_with = "from")]
+    pub(super) since: Option<i64>,
+    /// Judge spans that start at this time or later: RFC 3339, a date, or a Unix time
+    #[arg(long, value_name = "TIME", value_parser = values::instant)]
+    pub(super) from: Option<i64>,
+    /// Judge spans that start at this time or earlier
+    #[arg(long, value_name = "TIME", value_parser = values::instant)]
+    pub(super) to: Option<i64>,
+    /// Judge this deployment.environment.name only (repeatable)
+    #[arg(long = "env", value_name = "NAME")]
+    pub(super) environments: Vec<String>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct AnalysisArgs {
+    /// Number of threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one)]
+    pub(super) threads: Option<usize>,
+    /// How many affected spans each finding lists
+    #[arg(long, value_name = "N|all", default_value = "20", value_parser = values::occurrences)]
+    pub(super) occurrences: Option<Occurrences>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GateArgs {
+    /// Least severity that makes the exit code 1
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Error)]
+    pub(super) fail_on: FailOn,
+    /// Least confidence that makes the exit code 1
+    #[arg(long, value_name = "CONFIDENCE", value_enum, default_value_t = MinConfidence::High)]
+    pub(super) min_confidence: MinConfidence,
+    /// Fewer traces are inconclusive (exit code 3)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) min_traces: u64,
+    /// Share of spans or bytes that may be unreadable before the run is inconclusive
+    #[arg(long, value_name = "SHARE", default_value = "0.1%", value_parser = values::share)]
+    pub(super) max_rejects: f64,
+    /// Judge partial input as if it were whole
+    #[arg(long)]
+    pub(super) allow_partial: bool,
+    /// Return 0 in place of 1; every other code stays
+    #[arg(long)]
+    pub(super) exit_zero: bool,
+    /// Ignore a rule, everywhere or for one service (repeatable)
+    #[arg(long = "ignore", value_name = "RULE[:SERVICE]")]
+    pub(super) ignores: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Format of the report
+    #[arg(long, value_name = "FORMAT", default_value = "table",
+          value_parser = PossibleValuesParser::new(values::renderer_names()))]
+    pub(super) format: String,
+    /// Write the report to a file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Write a further report, such as json=report.json (repeatable)
+    #[arg(long = "report", value_name = "FORMAT=PATH", value_parser = values::report_file)]
+    pub(super) reports: Vec<ReportFile>,
+    /// How many findings the table shows in detail
+    #[arg(long, value_name = "N|all", default_value = "10", value_parser = values::top)]
+    pub(super) top: Top,
+    /// Page of a trace in your backend, for links
+    #[arg(long, value_name = "URL", value_parser = values::trace_url, long_help =
+          "Page of a trace in your backend, with {trace_id} where the id goes, such as \
+           https://jaeger.example/trace/{trace_id}")]
+    pub(super) trace_url: Option<String>,
+    /// Colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    pub(super) color: ColorWhen,
+    /// No progress on stderr
+    #[arg(long)]
+    pub(super) no_progress: bool,
+    /// Less: -q prints findings only, -qq nothing
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
+    pub(super) quiet: u8,
+    /// More: every evidence, every input, longer examples
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+impl OutputArgs {
+    /// Number of `-v` less number of `-q`.
+    pub(super) fn verbosity(&self) -> i8 {
+        let level = i16::from(self.verbose) - i16::from(self.quiet);
+        level.clamp(-9, 9) as i8
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Trace id: whole, its beginning, 64 bits of it, base64, or a whole traceparent
+    #[arg(value_name = "ID", help_heading = "Arguments")]
+    pub(super) id: String,
+    /// Look into the sample that comes with the program
+    #[arg(long, conflicts_with = "inputs")]
+    pub(super) demo: bool,
+    #[command(flatten, next_help_heading = "Input")]
+    pub(super) input: InputArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(super) output: ShowOutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowOutputArgs {
+    /// Colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    pub(super) color: ColorWhen,
+    /// No progress on stderr
+    #[arg(long)]
+    pub(super) no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    #[command(flatten, next_help_heading = "Output")]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// Name of the rule (see `tracemend rules`)
+    #[arg(value_name = "RULE")]
+    pub(super) rule: String,
+    /// Format of the answer
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(super) format: ListFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Format of the list
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(super) format: ListFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+/// Format of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// When to write colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorWhen {
+    /// On terminals, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Least severity that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    /// Errors
+    Error,
+    /// Warnings and errors
+    Warning,
+    /// Every finding
+    Info,
+    /// No finding
+    Never,
+}
+
+impl FailOn {
+    pub(super) const fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Error => Some(Severity::Error),
+            Self::Warning => Some(Severity::Warning),
+            Self::Info => Some(Severity::Info),
+            Self::Never => None,
+        }
+    }
+}
+
+/// Least confidence that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MinConfidence {
+    /// Hints as well
+    Low,
+    /// One of several explanations
+    Medium,
+    /// Look-alikes are rare or excluded
+    High,
+    /// Counted, not inferred
+    Certain,
+}
+
+impl MinConfidence {
+    pub(super) const fn confidence(self) -> Confidence {
+        match self {
+            Self::Low => Confidence::Low,
+            Self::Medium => Confidence::Medium,
+            Self::High => Confidence::High,
+            Self::Certain => Confidence::Certain,
+        }
+    }
+}
+
+/// How many findings are shown in detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Top(pub(super) Option<usize>);
+
+/// A further report.
+#[derive(Clone, Debug)]
+pub(super) struct ReportFile {
+    pub(super) renderer: &'static render::Renderer,
+    pub(super) path: PathBuf,
+}

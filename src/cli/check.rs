@@ -1,0 +1,87 @@
+//! `tracemend check`: the main job.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use super::args::{CheckArgs, OutputArgs};
+use super::progress;
+use super::settings;
+use super::terminal::Terminal;
+use crate::pipeline;
+use crate::render::{self, RenderOptions, Renderer, text};
+use crate::report::Report;
+
+/// Reads, judges, reports.
+pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
+    let rules: Vec<&str> = crate::analyzers::rules().iter().map(|rule| rule.name).collect();
+    let settings = settings::check(args, &rules, terminal)?;
+    let progress = progress::on_stderr(terminal, wants_progress(&args.output));
+    let outcome = pipeline::run(&settings, progress.as_ref());
+    progress.finish();
+    let inputs: Vec<String> = settings.inputs.iter().map(|input| text::shell_word(input)).collect();
+    write_reports(&outcome.report, &args.output, &inputs.join(" "), terminal)?;
+    Ok(ExitCode::from(outcome.report.exit_code))
+}
+
+/// Whether a run with these flags may show its progress.
+pub(super) fn wants_progress(output: &OutputArgs) -> bool {
+    !output.no_progress && output.quiet == 0
+}
+
+/// Writes every report that was asked for. The files come first: a closed pipe must not cost them.
+pub(super) fn write_reports(
+    report: &Report,
+    output: &OutputArgs,
+    show_arguments: &str,
+    terminal: &Terminal,
+) -> Result<()> {
+    let plain = RenderOptions {
+        verbosity: output.verbosity(),
+        top: output.top.0,
+        show_arguments: Some(show_arguments.to_owned()),
+        ..RenderOptions::default()
+    };
+    for file in &output.reports {
+        write_file(report, file.renderer, &plain, &file.path)?;
+    }
+    let renderer = render::by_name(&output.format)?;
+    if let Some(path) = output.output.as_deref().filter(|path| path.as_os_str() != "-") {
+        return write_file(report, renderer, &plain, path);
+    }
+    if output.verbosity() < -1 {
+        return Ok(());
+    }
+    let options = RenderOptions {
+        width: terminal.columns(),
+        color: terminal.color(output.color),
+        hyperlinks: terminal.hyperlinks(),
+        ..plain
+    };
+    write_stdout(report, renderer, &options).context("cannot write to stdout")
+}
+
+fn write_stdout(report: &Report, renderer: &Renderer, options: &RenderOptions) -> io::Result<()> {
+    let stdout = io::stdout().lock();
+    let target: Box<dyn Write> = if options.color || options.hyperlinks {
+        // Old Windows consoles have to be told to understand escape sequences.
+        Box::new(anstream::AutoStream::always(stdout))
+    } else {
+        Box::new(stdout)
+    };
+    let mut out = BufWriter::new(target);
+    (renderer.render)(report, options, &mut out)?;
+    out.flush()
+}
+
+fn write_file(report: &Report, renderer: &Renderer, options: &RenderOptions, path: &Path) -> Result<()> {
+    let write = || {
+        let mut out = BufWriter::new(File::create(path)?);
+        (renderer.render)(report, options, &mut out)?;
+        out.flush()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,227 @@
+//! From arguments to settings: the one place where they are checked against each other.
+
+use std::path::Path;
+
+use anyhow::{Result, bail, ensure};
+
+use super::args::{CheckArgs, DemoArgs, InputArgs, OutputArgs};
+use super::suggest;
+use super::terminal::Terminal;
+use crate::config::{Filter, GateSettings, Settings};
+use crate::formats::Limits;
+
+/// Settings of `check`.
+pub(super) fn check(args: &CheckArgs, rules: &[&str], terminal: &Terminal) -> Result<Settings> {
+    let mut settings = inputs(&args.input, terminal)?;
+    let source = &args.source;
+    if let (Some(from), Some(to)) = (source.from, source.to) {
+        ensure!(from <= to, "--from is later than --to");
+    }
+    settings.filter = Filter {
+        services: source.services.clone(),
+        trace_ids: source.trace_ids.clone(),
+        from_ns: source.from,
+        to_ns: source.to,
+        since_ns: source.since,
+        environments: source.environments.clone(),
+    };
+    settings.gate = GateSettings {
+        fail_on: args.gate.fail_on.severity(),
+        min_confidence: args.gate.min_confidence.confidence(),
+        min_traces: args.gate.min_traces,
+        max_rejects: args.gate.max_rejects,
+        allow_partial: args.gate.allow_partial,
+        exit_zero: args.gate.exit_zero,
+        ignores: args.gate.ignores.iter().map(|text| ignore(text, rules)).collect::<Result<_>>()?,
+    };
+    settings.threads = args.analysis.threads;
+    settings.occurrences = args.analysis.occurrences.unwrap_or_default();
+    output(&args.output, &mut settings)?;
+    Ok(settings)
+}
+
+/// Settings of `demo`.
+pub(super) fn demo(args: &DemoArgs) -> Result<Settings> {
+    let mut settings = Settings::default();
+    output(&args.output, &mut settings)?;
+    Ok(settings)
+}
+
+/// The part of the settings that says what to read.
+pub(super) fn inputs(args: &InputArgs, terminal: &Terminal) -> Result<Settings> {
+    let mut inputs = args.inputs.clone();
+    if inputs.is_empty() {
+        ensure!(!terminal.stdin, "no input\n  give a file, a folder or `-`, or pipe traces into tracemend");
+        inputs.push("-".to_owned());
+    }
+    let stdins = inputs.iter().filter(|input| *input == "-").count();
+    ensure!(stdins <= 1, "`-` is given {stdins} times; stdin can be read once");
+    ensure!(inputs.iter().all(|input| !input.is_empty()), "an input is empty text");
+    let defaults = Settings::default();
+    Ok(Settings {
+        inputs,
+        input_format: args.input_format.clone(),
+        limits: limits(args),
+        spool_limit: args.spool_limit.unwrap_or(defaults.spool_limit),
+        ..defaults
+    })
+}
+
+fn limits(args: &InputArgs) -> Limits {
+    let defaults = Limits::default();
+    let bytes = |size: Option<u64>| size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+    Limits {
+        max_depth: args.max_depth.unwrap_or(defaults.max_depth),
+        max_string: bytes(args.max_string).unwrap_or(defaults.max_string),
+        max_record: bytes(args.max_record).unwrap_or(defaults.max_record),
+        max_decompressed: args.max_decompressed.unwrap_or(defaults.max_decompressed),
+    }
+}
+
+/// A report that cannot be written is said before a long run, not after it.
+fn output(args: &OutputArgs, settings: &mut Settings) -> Result<()> {
+    let files = args.reports.iter().map(|report| &report.path).chain(&args.output);
+    for path in files.filter(|path| path.as_os_str() != "-") {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            ensure!(
+                folder.is_dir(),
+                "cannot write {}: there is no folder {}",
+                path.display(),
+                folder.display()
+            );
+        }
+        ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
+        let input = settings.inputs.iter().any(|input| same_file(Path::new(input), path));
+        ensure!(!input, "{} is an input; writing the report there would destroy it", path.display());
+    }
+    settings.trace_url.clone_from(&args.trace_url);
+    Ok(())
+}
+
+fn same_file(left: &Path, right: &Path) -> bool {
+    match (left.canonicalize(), right.canonicalize()) {
+        (Ok(left), Ok(right)) => left == right,
+        _ => false,
+    }
+}
+
+/// `RULE[:SERVICE]`
+fn ignore(text: &str, rules: &[&str]) -> Result<(String, Option<String>)> {
+    let (rule, service) = match text.split_once(':') {
+        Some((rule, service)) => (rule, Some(service)),
+        None => (text, None),
+    };
+    ensure!(service != Some(""), "--ignore {text}: the service is empty");
+    if !rules.contains(&rule) {
+        bail!("--ignore {text}: {}", unknown_rule(rule, rules));
+    }
+    Ok((rule.to_owned(), service.map(str::to_owned)))
+}
+
+/// What to say about a rule that does not exist.
+pub(super) fn unknown_rule(rule: &str, rules: &[&str]) -> String {
+    let hint = suggest::hint(rule, rules.iter().copied());
+    format!("there is no rule `{rule}`{hint}\n  `tracemend rules` lists them")
+}
+
+/// Without a command, a single word that is no file is most likely a command typed wrong.
+pub(super) fn refuse_unknown_word(inputs: &[String]) -> Result<()> {
+    let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let Some(word) = inputs.first().filter(|text| *text != "-" && is_word(text)) else { return Ok(()) };
+    if Path::new(word).exists() {
+        return Ok(());
+    }
+    let command = super::command();
+    let commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    if commands.contains(&word.as_str()) {
+        bail!("put the command first: tracemend {word} …");
+    }
+    let hint = suggest::hint(word, commands.iter().copied());
+    bail!("there is no file, folder or command `{word}`{hint}\n  commands: {}", commands.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::Cli;
+    use crate::config::Occurrences;
+    use crate::report::{Confidence, Severity};
+
+    const RULES: [&str; 2] = ["clock-skew", "orphan-span"];
+
+    fn read(line: &str) -> Result<Settings> {
+        let cli = Cli::try_parse_from(std::iter::once("tracemend").chain(line.split(' ')))?;
+        check(&cli.check, &RULES, &Terminal::default())
+    }
+
+    #[test]
+    fn defaults_are_the_contract() {
+        let settings = read("a.json").unwrap();
+        assert_eq!(settings.inputs, ["a.json"]);
+        assert_eq!(settings.gate, GateSettings::default());
+        assert_eq!(settings.filter, Filter::default());
+        assert_eq!(settings.occurrences, Occurrences::First(20));
+    }
+
+    #[test]
+    fn every_option_arrives() {
+        let settings = read(
+            "a b - --input-format otlp-json --service s --service t --trace-id 4bf9 --from 2026-01-01 \
+             --to 2026-01-02 --env prod --fail-on warning --min-confidence medium --min-traces 5 \
+             --max-rejects 5% --allow-partial --exit-zero --ignore orphan-span:pay:ments --ignore clock-skew \
+             --occurrences all --threads 3 --trace-url https://x/{trace_id} --max-depth 9 --max-string 1KiB \
+             --max-record 2KiB --max-decompressed 3KiB --spool-limit 4KiB",
+        )
+        .unwrap();
+        assert_eq!(settings.inputs, ["a", "b", "-"]);
+        assert_eq!(settings.input_format.as_deref(), Some("otlp-json"));
+        assert_eq!(settings.filter.services, ["s", "t"]);
+        assert_eq!(settings.filter.environments, ["prod"]);
+        assert!(settings.filter.from_ns < settings.filter.to_ns);
+        assert_eq!(settings.gate.fail_on, Some(Severity::Warning));
+        assert_eq!(settings.gate.min_confidence, Confidence::Medium);
+        assert!((settings.gate.max_rejects - 0.05).abs() < 1e-12);
+        let ignores = [("orphan-span".into(), Some("pay:ments".into())), ("clock-skew".into(), None)];
+        assert_eq!(settings.gate.ignores, ignores);
+        assert_eq!(settings.occurrences, Occurrences::All);
+        assert_eq!(settings.threads, Some(3));
+        assert_eq!((settings.limits.max_depth, settings.limits.max_string), (9, 1024));
+        assert_eq!(settings.spool_limit, 4096);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for (line, message) in [
+            ("a --ignore orphan-spam", "did you mean `orphan-span`?"),
+            ("a --ignore orphan-span:", "the service is empty"),
+            ("a --from 2026-01-02 --to 2026-01-01", "later than"),
+            ("- -", "stdin can be read once"),
+            ("a -o /nowhere/at/all/x", "there is no folder"),
+            ("Cargo.toml --report json=./Cargo.toml", "would destroy it"),
+        ] {
+            let error = format!("{:#}", read(line).unwrap_err());
+            assert!(error.contains(message), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_means_stdin_only_when_it_is_piped() {
+        let cli = Cli::try_parse_from(["tracemend", "-v"]).unwrap();
+        assert_eq!(check(&cli.check, &RULES, &Terminal::default()).unwrap().inputs, ["-"]);
+        let terminal = Terminal { stdin: true, ..Terminal::default() };
+        assert!(check(&cli.check, &RULES, &terminal).is_err());
+    }
+
+    #[test]
+    fn unknown_words_are_no_files() {
+        let refuse = |word: &str| refuse_unknown_word(&[word.to_owned()]);
+        assert!(refuse("chekc").unwrap_err().to_string().contains("did you mean `check`?"));
+        assert!(refuse("demo").unwrap_err().to_string().contains("put the command first"));
+        for fine in ["src", "-", "missing.json", "a/b", "*", "./demo"] {
+            assert!(refuse(fine).is_ok(), "{fine}");
+        }
+    }
+}

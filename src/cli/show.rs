@@ -1,0 +1,94 @@
+//! `tracemend show`: one trace as a tree.
+
+use std::io::{self, BufWriter, Write as _};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::args::ShowArgs;
+use super::demo::SAMPLE;
+use super::terminal::Terminal;
+use super::{progress, settings};
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::model::ids;
+use crate::pipeline::{self, ShowOutcome};
+use crate::render::{self, RenderOptions};
+
+/// Finds the trace and draws it.
+pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
+    let Some(prefix) = id_prefix(&args.id) else {
+        bail!("`{}` is no trace id\n  give hex digits, base64 or a whole traceparent", args.id);
+    };
+    let outcome = if args.demo {
+        pipeline::show_memory(&prefix, SAMPLE, &Settings::default())
+    } else {
+        let settings = settings::inputs(&args.input, terminal)?;
+        let progress = progress::on_stderr(terminal, !args.output.no_progress);
+        let outcome = pipeline::show(&prefix, &settings, progress.as_ref());
+        progress.finish();
+        outcome
+    };
+    let trace = match outcome {
+        ShowOutcome::Found(trace) => trace,
+        ShowOutcome::Ambiguous(ids) => bail!("several traces match `{prefix}`:{}", listed(&ids)),
+        ShowOutcome::Unknown(nearest) if nearest.is_empty() => bail!("no trace matches `{prefix}`"),
+        ShowOutcome::Unknown(nearest) => bail!("no trace matches `{prefix}`; nearest:{}", listed(&nearest)),
+    };
+    let options = RenderOptions {
+        width: terminal.columns(),
+        color: terminal.color(args.output.color),
+        ..RenderOptions::default()
+    };
+    let mut out = BufWriter::new(anstream::AutoStream::always(io::stdout().lock()));
+    render::trace::render(&trace, &options, &mut out)?;
+    out.flush()?;
+    Ok(Exit::Pass.into())
+}
+
+fn listed(ids: &[String]) -> String {
+    let lines: Vec<&str> = ids.iter().take(10).flat_map(|id| ["\n  ", id]).collect();
+    lines.concat()
+}
+
+/// Hex digits with which the trace id begins (or, for 16 of them, ends), from all the spellings
+/// that people copy.
+fn id_prefix(text: &str) -> Option<String> {
+    let text = text.trim();
+    let parts: Vec<&str> = text.split('-').collect();
+    let text = match parts.as_slice() {
+        [version, trace_id, span_id, ..] if version.len() == 2 && span_id.len() == 16 => trace_id,
+        _ => text,
+    };
+    let text = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    let hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if hex && text.len() <= 32 {
+        return Some(text.to_ascii_lowercase());
+    }
+    let bytes = ids::base64_bytes(text.as_bytes()).filter(|bytes| bytes.len() == 16 || bytes.len() == 8)?;
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_in_every_spelling() {
+        let whole = Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned());
+        for text in [
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            " 4BF92F3577B34DA6A3CE929D0E0E4736\n",
+            "0x4bf92f3577b34da6a3ce929d0e0e4736",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "S/kvNXezTaajzpKdDg5HNg==",
+        ] {
+            assert_eq!(id_prefix(text), whole, "{text}");
+        }
+        assert_eq!(id_prefix("4bf9"), Some("4bf9".to_owned()));
+        for wrong in ["", "xyz", "4bf9 2f35", "4bf92f3577b34da6a3ce929d0e0e47360"] {
+            assert_eq!(id_prefix(wrong), None, "{wrong}");
+        }
+    }
+}

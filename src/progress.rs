@@ -1,0 +1,23 @@
+//! What a run tells while it works. The engine calls this from any thread; who listens decides
+//! whether and how to show it.
+
+/// Listens to the progress of a run. All numbers are additions.
+pub trait Progress: Sync {
+    /// So many more bytes are to be read. Not called for inputs of unknown size.
+    fn expect_bytes(&self, _bytes: u64) {}
+
+    /// So many more bytes of the inputs, as stored, were read.
+    fn bytes(&self, _bytes: u64) {}
+
+    /// So many more spans were decoded.
+    fn spans(&self, _spans: u64) {}
+
+    /// Reading is over; whatever is on the screen is to be cleared.
+    fn finish(&self) {}
+}
+
+/// Listens to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {}

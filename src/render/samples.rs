@@ -1,0 +1,332 @@
+//! Reports made by hand for the tests of the renderers.
+
+use std::collections::BTreeMap;
+
+use crate::report::{
+    Blame, Cause, CheckNotPossible, Confidence, Coverage, Evidence, Exemplar, ExemplarSpan, Finding,
+    FindingState, Input, Occurrence, Rate, RateUnit, Reason, Reject, Remedy, RepairCount, Report, SCHEMA,
+    ScopeName, Severity, SeverityCounts, Side, Summary, Tool, Unreadable, Verdict,
+};
+
+pub(super) fn healthy() -> Report {
+    Report {
+        schema: SCHEMA.to_owned(),
+        tool: Tool { name: "tracemend".to_owned(), version: "0.1.0".to_owned() },
+        inputs: vec![input("traces.jsonl")],
+        summary: Summary {
+            span_records: 12_345,
+            traces: 186,
+            services: 4,
+            first_time: Some("2026-01-01T10:00:00.000000000Z".to_owned()),
+            last_time: Some("2026-01-01T10:05:30.000000000Z".to_owned()),
+            ..Summary::default()
+        },
+        coverage: Coverage { records_seen: 12_345, ..Coverage::default() },
+        findings: Vec::new(),
+        verdict: Verdict::Pass,
+        reasons: Vec::new(),
+        exit_code: 0,
+    }
+}
+
+pub(super) fn inconclusive() -> Report {
+    let mut report = healthy();
+    report.summary = Summary::default();
+    report.coverage = Coverage { skipped_files: 3, ..Coverage::default() };
+    report.inputs[0].spans = 0;
+    report.inputs[0].format = None;
+    report.verdict = Verdict::Inconclusive;
+    report.exit_code = 3;
+    report.reasons = vec![Reason {
+        code: "no-traces".to_owned(),
+        message: "No trace was read; an export without traces is no proof of health.".to_owned(),
+    }];
+    report
+}
+
+pub(super) fn failing() -> Report {
+    let mut report = healthy();
+    report.inputs.push(Input { format: Some("jaeger-json".to_owned()), ..input("export of today.json") });
+    report.summary.breaks = 2;
+    report.summary.traces_affected = 42;
+    report.summary.findings_by_severity = SeverityCounts { error: 1, warning: 1, info: 0 };
+    report.coverage = problems();
+    report.findings = vec![orphan(), duplicate()];
+    report.verdict = Verdict::Fail;
+    report.exit_code = 1;
+    report.reasons = vec![Reason {
+        code: "finding-at-gate".to_owned(),
+        message: "1 finding of severity error and confidence high or more.".to_owned(),
+    }];
+    report
+}
+
+/// Every text of a report that comes from traces does its worst.
+pub(super) fn hostile() -> Report {
+    let worst = "\u{1b}[2J\u{1b}]0;x\u{7}\n::error::\u{202e}evil\u{200b}\u{9b}31m \u{e0041}漢".repeat(4);
+    let mut report = failing();
+    report.inputs[1].path = format!("-{worst}'; rm -rf ~; '");
+    for finding in &mut report.findings {
+        finding.title.clone_from(&worst);
+        finding.message.clone_from(&worst);
+        finding.scope = Some(ScopeName { name: worst.clone(), version: Some(worst.clone()) });
+        finding.evidence[0].text.clone_from(&worst);
+        finding.remedy.code = Some(worst.clone());
+        for side in finding.from.iter_mut().chain(finding.to.iter_mut()) {
+            side.service = Some(worst.clone());
+            side.operation = Some(worst.clone());
+        }
+        for exemplar in &mut finding.exemplars {
+            exemplar.url = Some(format!("https://example.test/{worst}"));
+            for span in &mut exemplar.spans {
+                span.service = Some(worst.clone());
+                span.operation = Some(worst.clone());
+                span.kind = Some(worst.clone());
+            }
+        }
+    }
+    report.coverage.unreadable[0].reason.clone_from(&worst);
+    report.coverage.unreadable[0].input.clone_from(&worst);
+    report
+}
+
+fn input(path: &str) -> Input {
+    Input {
+        path: path.to_owned(),
+        label: path.to_owned(),
+        format: Some("otlp-json".to_owned()),
+        compression: None,
+        bytes: 5_242_880,
+        spans: 12_345,
+        traces: 186,
+        first_time: Some("2026-01-01T10:00:00.000000000Z".to_owned()),
+        last_time: Some("2026-01-01T10:05:30.000000000Z".to_owned()),
+        capabilities: None,
+    }
+}
+
+fn problems() -> Coverage {
+    Coverage {
+        records_seen: 12_348,
+        rejected_spans: 3,
+        rejects: vec![
+            Reject {
+                input: "traces.jsonl".to_owned(),
+                offset: 9_120,
+                line: Some(7),
+                reason: "no-span-fields".to_owned(),
+                count: 1,
+            },
+            Reject {
+                input: "traces.jsonl".to_owned(),
+                offset: 19_120,
+                line: Some(12),
+                reason: "no-span-fields".to_owned(),
+                count: 2,
+            },
+        ],
+        unreadable_bytes: 812,
+        unreadable: vec![Unreadable {
+            input: "export of today.json".to_owned(),
+            offset: 5_242_068,
+            line: None,
+            bytes: 812,
+            reason: "the file ends inside a value".to_owned(),
+        }],
+        repairs: vec![RepairCount { kind: "id-base64".to_owned(), count: 1_204 }],
+        repeated_across_inputs: 64,
+        checks_not_possible: vec![CheckNotPossible {
+            rule: "clock-skew".to_owned(),
+            reason: "spans of checkout name no host".to_owned(),
+        }],
+        ..Coverage::default()
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as the field is")]
+fn side(service: &str, operation: &str, kind: &str, inferred: bool) -> Option<Side> {
+    Some(Side {
+        namespace: Some("shop".to_owned()),
+        service: Some(service.to_owned()),
+        operation: Some(operation.to_owned()),
+        kind: Some(kind.to_owned()),
+        inferred,
+    })
+}
+
+fn evidence(kind: &str, text: &str) -> Evidence {
+    Evidence { kind: kind.to_owned(), text: text.to_owned(), data: BTreeMap::new() }
+}
+
+fn orphan() -> Finding {
+    Finding {
+        rule: "orphan-span".to_owned(),
+        severity: Severity::Error,
+        confidence: Confidence::Certain,
+        fingerprint: "v1:6f1d3c0a9be24a57".to_owned(),
+        edge_fingerprint: None,
+        state: FindingState::New,
+        fails_gate: true,
+        title: "Entry spans of worker name a parent span that is not in the trace".to_owned(),
+        message: "Every orders process span of worker names a parent span that no input contains. \
+                  The parents look like the publish spans of checkout, which exports other spans of \
+                  the same traces."
+            .to_owned(),
+        from: side("checkout", "orders publish", "producer", true),
+        to: side("worker", "orders process", "consumer", false),
+        scope: Some(ScopeName {
+            name: "@opentelemetry/instrumentation-amqplib".to_owned(),
+            version: Some("0.46.1".to_owned()),
+        }),
+        cause: Some(Cause {
+            id: "export-queue-overflow".to_owned(),
+            confidence: Confidence::Medium,
+            summary: "checkout ends more spans than its batch processor can queue, and drops the rest."
+                .to_owned(),
+        }),
+        other_causes: vec![Cause {
+            id: "scope-filtered".to_owned(),
+            confidence: Confidence::Low,
+            summary: "the scope of the publish spans is filtered in checkout or in its Collector.".to_owned(),
+        }],
+        decides: Some(
+            "the dropped-span counter of checkout's SDK (otel.sdk.processor.span.processed).".to_owned(),
+        ),
+        spans: 40,
+        traces: 40,
+        rate: Some(Rate {
+            affected: 40,
+            total: 186,
+            unit: RateUnit::Calls,
+            value: 0.215_054,
+            low: 0.162_1,
+            high: 0.279_5,
+        }),
+        first_seen: Some("2026-01-01T10:01:00.000000000Z".to_owned()),
+        last_seen: Some("2026-01-01T10:04:10.000000000Z".to_owned()),
+        blame: vec![Blame {
+            kind: "version".to_owned(),
+            value: "2.4.0".to_owned(),
+            affected: 40,
+            total: 41,
+            p: 0.000_01,
+        }],
+        evidence: vec![
+            evidence("missing-parent", "40 distinct missing parents, each with exactly one child."),
+            evidence("flags", "The parent is remote on all 40 spans (trace flags)."),
+            evidence("burst", "All fall into 3 bursts of 20 ms at the highest span rate of checkout."),
+            evidence("sampling", "All 40 are sampled."),
+        ],
+        remedy: Remedy {
+            summary: "Give the batch span processor of checkout a larger queue.".to_owned(),
+            steps: vec![
+                "Raise OTEL_BSP_MAX_QUEUE_SIZE to at least 8192 in the environment of checkout.".to_owned(),
+                "Deploy, and run this command again over ten minutes of traffic.".to_owned(),
+            ],
+            code: Some("export OTEL_BSP_MAX_QUEUE_SIZE=8192\nexport OTEL_BSP_SCHEDULE_DELAY=1000".to_owned()),
+            links: vec!["https://opentelemetry.io/docs/specs/otel/trace/sdk/#batching-processor".to_owned()],
+        },
+        locations: Vec::new(),
+        exemplars: vec![exemplar()],
+        occurrences: Vec::new(),
+        occurrences_total: 40,
+    }
+}
+
+fn exemplar() -> Exemplar {
+    let span =
+        |id: &str, parent: Option<&str>, service: &str, operation: &str, kind: &str, ns: i64| ExemplarSpan {
+            span_id: id.to_owned(),
+            parent_id: parent.map(str::to_owned),
+            service: Some(service.to_owned()),
+            operation: Some(operation.to_owned()),
+            kind: Some(kind.to_owned()),
+            start: Some("2026-01-01T10:01:00.000000000Z".to_owned()),
+            duration_ns: Some(ns),
+            status: None,
+            missing: false,
+            proposed: false,
+            affected: false,
+        };
+    Exemplar {
+        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+        url: Some("https://jaeger.example/trace/4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+        cut: true,
+        spans: vec![
+            span("53995c3f42cd8ad8", None, "checkout", "POST /orders", "server", 120_000_000),
+            span(
+                "1d2c3b4a59687701",
+                Some("53995c3f42cd8ad8"),
+                "checkout",
+                "INSERT orders",
+                "client",
+                4_100_000,
+            ),
+            ExemplarSpan {
+                missing: true,
+                proposed: true,
+                duration_ns: None,
+                kind: Some("producer".to_owned()),
+                ..span("00f067aa0ba902b7", Some("53995c3f42cd8ad8"), "checkout", "", "", 0)
+            },
+            ExemplarSpan {
+                affected: true,
+                ..span(
+                    "a3ce929d0e0e4736",
+                    Some("00f067aa0ba902b7"),
+                    "worker",
+                    "orders process",
+                    "consumer",
+                    60_000_000,
+                )
+            },
+            span(
+                "b7ad6b7169203331",
+                Some("a3ce929d0e0e4736"),
+                "worker",
+                "UPDATE orders SET state = 'shipped' WHERE id = ?",
+                "client",
+                2_345_000,
+            ),
+        ],
+    }
+}
+
+fn duplicate() -> Finding {
+    Finding {
+        rule: "duplicate-span".to_owned(),
+        severity: Severity::Warning,
+        confidence: Confidence::High,
+        fingerprint: "v1:0b9a3a4e2c11d870".to_owned(),
+        title: "Spans of payments-gateway-production stand in the data twice".to_owned(),
+        message: "Equal copies of the same spans arrive 5 s apart.".to_owned(),
+        from: None,
+        to: side("payments-gateway-production", "POST /charge", "server", false),
+        scope: None,
+        cause: None,
+        other_causes: Vec::new(),
+        decides: None,
+        spans: 4,
+        traces: 2,
+        rate: None,
+        first_seen: None,
+        last_seen: None,
+        blame: Vec::new(),
+        fails_gate: false,
+        evidence: vec![evidence("equal-copies", "4 span ids have 2 equal copies each.")],
+        remedy: Remedy {
+            summary: "Send each span through one pipeline only.".to_owned(),
+            steps: Vec::new(),
+            code: None,
+            links: Vec::new(),
+        },
+        exemplars: Vec::new(),
+        occurrences: vec![Occurrence {
+            trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+            span_id: "b7ad6b7169203331".to_owned(),
+            proposed_parent: None,
+        }],
+        occurrences_total: 8,
+        ..orphan()
+    }
+}

@@ -1,0 +1,758 @@
+//! The report for people: verdict, what was read, the breaks, coverage, exit code. Everything is
+//! said in words; colour only repeats it.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::{RenderOptions, text, tree};
+use crate::exit::Exit;
+use crate::model::time;
+use crate::report::{
+    Cause, Confidence, Coverage, Exemplar, ExemplarSpan, Finding, FindingState, Report, Severity, Side,
+    Verdict,
+};
+
+/// Columns before the text of a labelled line.
+const MARGIN: usize = 14;
+/// Columns before a tree.
+const TREE_MARGIN: usize = 4;
+/// Lines of the overview; more findings are counted.
+const OVERVIEW_ROWS: usize = 50;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+
+pub(super) fn render(report: &Report, options: &RenderOptions, out: &mut dyn io::Write) -> io::Result<()> {
+    let rules: Vec<&str> = crate::analyzers::rules().iter().map(|rule| rule.name).collect();
+    render_with(report, options, &rules, out)
+}
+
+fn render_with(
+    report: &Report,
+    options: &RenderOptions,
+    rules: &[&str],
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    let width = options.width.clamp(72, 120);
+    let mut page = Page { report, options, width, out };
+    if options.verbosity >= 0 {
+        page.verdict()?;
+        page.what_was_read()?;
+    }
+    if !report.findings.is_empty() {
+        page.overview()?;
+        page.findings()?;
+    }
+    if options.verbosity >= 0 {
+        page.checked(rules)?;
+        page.coverage()?;
+        page.end()?;
+    }
+    Ok(())
+}
+
+struct Page<'a> {
+    report: &'a Report,
+    options: &'a RenderOptions,
+    width: usize,
+    out: &'a mut dyn io::Write,
+}
+
+impl Page<'_> {
+    fn blank(&mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+
+    fn paint(&self, style: Style, text: impl Display) -> String {
+        if self.options.color { format!("{style}{text}{style:#}") } else { text.to_string() }
+    }
+
+    /// A label, and text wrapped beside it.
+    fn labelled(&mut self, label: &str, text: &str) -> io::Result<()> {
+        self.lines(label, "", text)
+    }
+
+    /// Text beside a label with a bullet or number in front, wrapped under itself.
+    fn lines(&mut self, label: &str, bullet: &str, text: &str) -> io::Result<()> {
+        let hang = text::width(bullet);
+        for (index, line) in text::wrap(text, self.width - MARGIN - hang).into_iter().enumerate() {
+            let label = if index == 0 { label } else { "" };
+            let bullet = if index == 0 { Cow::Borrowed(bullet) } else { Cow::Owned(" ".repeat(hang)) };
+            self.raw(label, &format!("{bullet}{line}"))?;
+        }
+        Ok(())
+    }
+
+    /// Text beside a label, as it is.
+    fn raw(&mut self, label: &str, text: &str) -> io::Result<()> {
+        let label = self.paint(DIM, format!("  {label:<width$}", width = MARGIN - 2));
+        writeln!(self.out, "{}", format!("{label}{text}").trim_end())
+    }
+
+    fn verdict(&mut self) -> io::Result<()> {
+        let style = match self.report.verdict {
+            Verdict::Pass => GREEN,
+            Verdict::Fail | Verdict::Error => RED,
+            Verdict::Inconclusive => YELLOW,
+        };
+        let word = self.paint(style, self.report.verdict.as_str().to_uppercase());
+        let sentence = self.paint(BOLD, verdict_sentence(self.report));
+        writeln!(self.out, "{word}  {sentence}")
+    }
+
+    fn what_was_read(&mut self) -> io::Result<()> {
+        let summary = &self.report.summary;
+        self.blank()?;
+        let read = format!(
+            "{} in {} of {}",
+            text::plural(summary.span_records, "span", "spans"),
+            text::plural(summary.traces, "trace", "traces"),
+            text::plural(summary.services, "service", "services"),
+        );
+        self.labelled("read", &read)?;
+        self.labelled("from", &inputs_sentence(self.report))?;
+        if self.options.verbosity > 0 {
+            self.each_input()?;
+        }
+        let (Some(first), Some(last)) = (&summary.first_time, &summary.last_time) else { return Ok(()) };
+        self.labelled("time", &period(first, last))
+    }
+
+    fn each_input(&mut self) -> io::Result<()> {
+        for input in &self.report.inputs {
+            let line = format!(
+                "{}: {}, {}, {}",
+                input.path,
+                input.format.as_deref().unwrap_or("not recognised"),
+                text::plural(input.spans, "span", "spans"),
+                human_bytes(input.bytes),
+            );
+            self.lines("", "• ", &line)?;
+        }
+        Ok(())
+    }
+
+    fn overview(&mut self) -> io::Result<()> {
+        let rows: Vec<&Finding> = self.report.findings.iter().take(OVERVIEW_ROWS).collect();
+        // Two blanks before each of 7 columns; number 2, severity 8, traces 6, rate 8, confidence 10.
+        let fixed = 14 + 2 + 8 + 6 + 8 + 10;
+        let longest = rows.iter().map(|f| text::width(&f.rule)).max().unwrap_or(0);
+        let rule_width = longest.clamp(4, 24).min(self.width - fixed - 8);
+        let place_width = self.width - fixed - rule_width;
+        let mut table = Table::new();
+        table
+            .load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')))
+            .set_content_arrangement(ContentArrangement::Disabled)
+            .force_no_tty();
+        if self.options.color {
+            table.enforce_styling();
+        }
+        table.set_header(["#", "severity", "rule", "where", "traces", "rate", "confidence"]);
+        for (index, finding) in rows.iter().enumerate() {
+            let rate = finding.rate.as_ref();
+            table.add_row([
+                Cell::new(index + 1).set_alignment(CellAlignment::Right),
+                severity_cell(finding.severity, self.options.color),
+                Cell::new(text::fit(&finding.rule, rule_width)),
+                Cell::new(short_place(finding, place_width)),
+                Cell::new(text::count(finding.traces)).set_alignment(CellAlignment::Right),
+                Cell::new(rate.map_or_else(|| "–".to_owned(), |r| text::percent(r.affected, r.total)))
+                    .set_alignment(CellAlignment::Right),
+                Cell::new(finding.confidence.as_str()),
+            ]);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((1, 0));
+        }
+        if self.options.verbosity >= 0 {
+            self.blank()?;
+        }
+        for line in table.lines() {
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        let more = self.report.findings.len() - rows.len();
+        if more > 0 {
+            writeln!(self.out, "  … and {} more", text::count(more as u64))?;
+        }
+        Ok(())
+    }
+
+    fn findings(&mut self) -> io::Result<()> {
+        let all = self.report.findings.len();
+        let shown = self.options.top.unwrap_or(all).min(all);
+        for (index, finding) in self.report.findings.iter().take(shown).enumerate() {
+            self.finding(index + 1, finding)?;
+        }
+        if shown < all {
+            let hidden = text::plural((all - shown) as u64, "finding is", "findings are");
+            self.blank()?;
+            writeln!(self.out, "{hidden} not shown in detail (--top all shows every one)")?;
+        }
+        Ok(())
+    }
+
+    fn finding(&mut self, number: usize, finding: &Finding) -> io::Result<()> {
+        self.blank()?;
+        self.heading(number, finding)?;
+        self.place(finding)?;
+        self.labelled("what", &finding.message)?;
+        self.labelled("how often", &frequency(finding))?;
+        self.concentration(finding)?;
+        self.evidence(finding)?;
+        self.certainty(finding)?;
+        self.remedy(finding)?;
+        self.exemplar(finding)?;
+        self.next_commands(finding)
+    }
+
+    fn heading(&mut self, number: usize, finding: &Finding) -> io::Result<()> {
+        let state = match finding.state {
+            FindingState::New => "",
+            FindingState::Known => " · known",
+            FindingState::Ignored => " · ignored",
+        };
+        let severity = self.paint(severity_style(finding.severity), finding.severity.as_str());
+        let start = format!("{number} · ");
+        let end = format!(" · {}{state} ", text::clean(&finding.rule));
+        let used = text::width(&start) + finding.severity.as_str().len() + text::width(&end);
+        let line = self.paint(DIM, "─".repeat(self.width.saturating_sub(used)));
+        let (start, end) = (self.paint(BOLD, start), self.paint(BOLD, end));
+        writeln!(self.out, "{start}{severity}{end}{line}")?;
+        for line in text::wrap(&finding.title, self.width) {
+            let line = self.paint(BOLD, line);
+            writeln!(self.out, "{line}")?;
+        }
+        self.blank()
+    }
+
+    fn place(&mut self, finding: &Finding) -> io::Result<()> {
+        match (&finding.from, &finding.to) {
+            (Some(from), Some(to)) => {
+                self.labelled("where", &side(from))?;
+                self.lines("", "→ ", &side(to))?;
+            }
+            (Some(only), None) | (None, Some(only)) => self.labelled("where", &side(only))?,
+            (None, None) => {}
+        }
+        let Some(scope) = &finding.scope else { return Ok(()) };
+        let version = scope.version.as_deref().unwrap_or_default();
+        self.labelled("", &format!("instrumented by {} {version}", scope.name))
+    }
+
+    fn concentration(&mut self, finding: &Finding) -> io::Result<()> {
+        for (index, blame) in finding.blame.iter().take(2).enumerate() {
+            let sentence = format!(
+                "{} {}: {} of {} there are affected",
+                blame.kind,
+                blame.value,
+                text::count(blame.affected),
+                text::count(blame.total)
+            );
+            self.labelled(if index == 0 { "mostly in" } else { "" }, &sentence)?;
+        }
+        Ok(())
+    }
+
+    fn evidence(&mut self, finding: &Finding) -> io::Result<()> {
+        let most = if self.options.verbosity > 0 { usize::MAX } else { 3 };
+        for (index, evidence) in finding.evidence.iter().take(most).enumerate() {
+            self.lines(if index == 0 { "evidence" } else { "" }, "• ", &evidence.text)?;
+        }
+        let more = finding.evidence.len().saturating_sub(most);
+        if more == 0 {
+            return Ok(());
+        }
+        self.labelled("", &format!("{more} more with -v"))
+    }
+
+    fn certainty(&mut self, finding: &Finding) -> io::Result<()> {
+        let confidence = finding.confidence;
+        let sentence = format!("{}: {}", confidence.as_str(), confidence_meaning(confidence));
+        self.labelled("how sure", &sentence)?;
+        if let Some(cause) = &finding.cause {
+            self.labelled("cause", &cause_sentence(cause))?;
+            for cause in finding.other_causes.iter().take(3) {
+                self.lines("", "or ", &cause_sentence(cause))?;
+            }
+        }
+        let Some(decides) = &finding.decides else { return Ok(()) };
+        self.labelled("to be sure", decides)
+    }
+
+    fn remedy(&mut self, finding: &Finding) -> io::Result<()> {
+        let remedy = &finding.remedy;
+        self.labelled("what to do", &remedy.summary)?;
+        for (index, step) in remedy.steps.iter().enumerate() {
+            self.lines("", &format!("{}. ", index + 1), step)?;
+        }
+        if let Some(code) = &remedy.code {
+            self.blank()?;
+            for line in code.lines() {
+                let line = self.paint(CYAN, text::clean(line));
+                self.raw("", &format!("  {line}"))?;
+            }
+            self.blank()?;
+        }
+        for link in &remedy.links {
+            self.raw("", &text::clean(link))?;
+        }
+        Ok(())
+    }
+
+    fn exemplar(&mut self, finding: &Finding) -> io::Result<()> {
+        let Some(exemplar) = finding.exemplars.first() else { return Ok(()) };
+        let trace = self.trace_link(exemplar);
+        self.raw("example", &format!("trace {trace}"))?;
+        self.blank()?;
+        let most = if self.options.verbosity > 0 { 40 } else { 12 };
+        let tree = tree::layout(&exemplar.spans, most);
+        for row in &tree.rows {
+            self.tree_row(row, &exemplar.spans[row.span])?;
+        }
+        self.tree_notes(exemplar, &tree)?;
+        self.blank()
+    }
+
+    fn tree_row(&mut self, row: &tree::Row, span: &ExemplarSpan) -> io::Result<()> {
+        let name_width = self.width - TREE_MARGIN - 24;
+        let branches = tree::short_branches(&row.branches, name_width / 2);
+        let label = tree::label(span, row.cyclic);
+        let label = text::fit_padded(&label, name_width - text::width(&branches));
+        let duration = span.duration_ns.map(time::human_duration).unwrap_or_default();
+        let kind = text::fit_padded(span.kind.as_deref().unwrap_or_default(), 8);
+        let mark = if span.affected { " ◀" } else { "" };
+        let style = match (span.affected, span.missing) {
+            (true, _) => RED,
+            (_, true) => YELLOW,
+            _ => Style::new(),
+        };
+        let label = self.paint(style, label);
+        let mark = self.paint(RED, mark);
+        let line = format!("{:TREE_MARGIN$}{branches}{label}  {kind} {duration:>10}{mark}", "");
+        writeln!(self.out, "{}", line.trim_end())
+    }
+
+    fn tree_notes(&mut self, exemplar: &Exemplar, tree: &tree::Tree) -> io::Result<()> {
+        let mut notes = Vec::new();
+        if tree.rows.iter().any(|row| exemplar.spans[row.span].affected) {
+            notes.push("◀ the damaged span".to_owned());
+        }
+        if tree.rows.iter().any(|row| exemplar.spans[row.span].proposed) {
+            notes.push("┄ proposed parent".to_owned());
+        }
+        if tree.rows.iter().any(|row| row.cyclic) {
+            notes.push("↺ its parent is itself or below it".to_owned());
+        }
+        match (tree.hidden, exemplar.cut) {
+            (0, false) => {}
+            (0, true) => notes.push("… the trace has more spans".to_owned()),
+            (hidden, _) => notes.push(format!("… {hidden} more spans")),
+        }
+        for line in text::wrap(&notes.join(" · "), self.width - TREE_MARGIN) {
+            let line = self.paint(DIM, line);
+            writeln!(self.out, "{:TREE_MARGIN$}{line}", "")?;
+        }
+        Ok(())
+    }
+
+    fn trace_link(&self, exemplar: &Exemplar) -> String {
+        let id = text::clean(&exemplar.trace_id);
+        match &exemplar.url {
+            Some(url) if self.options.hyperlinks && !url.contains(text::is_harmful) => {
+                format!("\u{1b}]8;;{url}\u{1b}\\{id}\u{1b}]8;;\u{1b}\\")
+            }
+            _ => id.into_owned(),
+        }
+    }
+
+    fn next_commands(&mut self, finding: &Finding) -> io::Result<()> {
+        let explain = format!("tracemend explain {}", text::shell_word(&finding.rule));
+        let trace = finding.exemplars.first().map(|exemplar| &exemplar.trace_id);
+        let Some(trace) = trace.or_else(|| finding.occurrences.first().map(|o| &o.trace_id)) else {
+            return self.raw("next", &explain);
+        };
+        let arguments = self.options.show_arguments.clone().unwrap_or_else(|| show_arguments(self.report));
+        self.raw("next", format!("tracemend show {} {arguments}", text::shell_word(trace)).trim_end())?;
+        self.raw("", &explain)?;
+        if self.options.verbosity <= 0 {
+            return Ok(());
+        }
+        self.raw("fingerprint", &text::clean(&finding.fingerprint))
+    }
+
+    fn checked(&mut self, rules: &[&str]) -> io::Result<()> {
+        if !self.report.findings.is_empty() || self.report.summary.traces == 0 || rules.is_empty() {
+            return Ok(());
+        }
+        self.labelled("checked", &rules.join(", "))
+    }
+
+    fn coverage(&mut self) -> io::Result<()> {
+        let coverage = &self.report.coverage;
+        self.blank()?;
+        let heading = self.paint(BOLD, "Coverage");
+        writeln!(self.out, "{heading}")?;
+        let rejected = match coverage.rejected_spans {
+            0 => "none rejected".to_owned(),
+            number => format!("{} rejected", text::count(number)),
+        };
+        let read = text::plural(self.report.summary.span_records, "span", "spans");
+        self.labelled("spans", &format!("{read} read, {rejected}"))?;
+        for (label, sentence) in coverage_sentences(coverage) {
+            self.labelled(label, &sentence)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.blank()?;
+        for (index, reason) in self.report.reasons.iter().enumerate() {
+            self.lines(if index == 0 { "verdict" } else { "" }, "• ", &reason.message)?;
+        }
+        if !self.report.reasons.is_empty() {
+            self.blank()?;
+        }
+        let line = exit_sentence(self.report);
+        writeln!(self.out, "{line}")
+    }
+}
+
+fn verdict_sentence(report: &Report) -> String {
+    let summary = &report.summary;
+    let traces = text::plural(summary.traces, "trace", "traces");
+    let breaks = match summary.breaks {
+        0 => format!("no breaks in {traces}"),
+        number => format!(
+            "{} in {} of {traces}",
+            text::plural(number, "break", "breaks"),
+            text::count(summary.traces_affected)
+        ),
+    };
+    match report.verdict {
+        Verdict::Pass if summary.breaks > 0 => format!("{breaks}, none reaches the gate"),
+        Verdict::Pass | Verdict::Fail => breaks,
+        Verdict::Inconclusive if summary.traces == 0 => "no traces to judge".to_owned(),
+        Verdict::Inconclusive => format!("too little was read to say; {breaks}"),
+        Verdict::Error if summary.traces == 0 => "nothing could be judged".to_owned(),
+        Verdict::Error => format!("not everything could be read; {breaks}"),
+    }
+}
+
+fn inputs_sentence(report: &Report) -> String {
+    let bytes = report.inputs.iter().map(|input| input.bytes).sum();
+    let mut formats: Vec<&str> = report.inputs.iter().filter_map(|input| input.format.as_deref()).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    let what = match report.inputs.as_slice() {
+        [] => return "no input".to_owned(),
+        [input] if input.path == "-" => "standard input".to_owned(),
+        [input] => input.path.clone(),
+        inputs => text::plural(inputs.len() as u64, "input", "inputs"),
+    };
+    let formats = if formats.is_empty() { "no known format".to_owned() } else { formats.join(", ") };
+    format!("{what} ({formats}; {})", human_bytes(bytes))
+}
+
+/// From the first to the last time, without repeating the day.
+fn period(first: &str, last: &str) -> String {
+    let (day, from) = day_and_time(first);
+    let (last_day, to) = day_and_time(last);
+    let to = if day == last_day { to.to_owned() } else { format!("{last_day} {to}") };
+    let length = time::parse_instant(first)
+        .zip(time::parse_instant(last))
+        .map(|(first, last)| format!(" ({})", time::human_duration(last.saturating_sub(first))))
+        .unwrap_or_default();
+    format!("{day} {from} to {to} UTC{length}")
+}
+
+fn day_and_time(time: &str) -> (&str, &str) {
+    let (day, clock) = time.split_once('T').unwrap_or((time, ""));
+    (day, clock.get(..8).unwrap_or(clock))
+}
+
+fn human_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        if value < 1023.95 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{value:.1} {unit}")
+}
+
+fn severity_style(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => RED,
+        Severity::Warning => YELLOW,
+        Severity::Info => CYAN,
+    }
+}
+
+fn severity_cell(severity: Severity, color: bool) -> Cell {
+    let cell = Cell::new(severity.as_str());
+    if !color {
+        return cell;
+    }
+    cell.fg(match severity {
+        Severity::Error => Color::Red,
+        Severity::Warning => Color::Yellow,
+        Severity::Info => Color::Cyan,
+    })
+}
+
+/// Both services, each cut to its share of the columns.
+fn short_place(finding: &Finding, columns: usize) -> String {
+    let (Some(from), Some(to)) = (&finding.from, &finding.to) else {
+        let only = finding.from.as_ref().or(finding.to.as_ref());
+        return text::fit(&only.map_or_else(|| "–".to_owned(), Side::service_name), columns);
+    };
+    let (from, to) = (from.service_name(), to.service_name());
+    let room = columns.saturating_sub(3);
+    let half = room / 2;
+    let to_room = room.saturating_sub(text::width(&text::clean(&from)).min(half)).max(half);
+    let to = text::fit(&to, to_room);
+    let from = text::fit(&from, room.saturating_sub(text::width(&to)));
+    format!("{from} → {to}")
+}
+
+fn side(side: &Side) -> String {
+    let mut out = side.short_name();
+    if let Some(operation) = &side.operation {
+        out = format!("{out} · {operation}");
+    }
+    match (&side.kind, side.inferred) {
+        (Some(kind), false) => format!("{out} ({kind})"),
+        (Some(kind), true) => format!("{out} ({kind}, inferred)"),
+        (None, true) => format!("{out} (inferred)"),
+        (None, false) => out,
+    }
+}
+
+fn frequency(finding: &Finding) -> String {
+    let mut out = format!(
+        "{} in {}",
+        text::plural(finding.spans, "span", "spans"),
+        text::plural(finding.traces, "trace", "traces")
+    );
+    if let Some(rate) = &finding.rate {
+        out = format!(
+            "{out}; {} of {} {} ({}, 95 % interval {:.1} to {:.1} %)",
+            text::count(rate.affected),
+            text::count(rate.total),
+            rate.unit.as_str(),
+            text::percent(rate.affected, rate.total),
+            rate.low * 100.0,
+            rate.high * 100.0,
+        );
+    }
+    if let (Some(first), Some(last)) = (&finding.first_seen, &finding.last_seen) {
+        out = format!("{out}; {}", period(first, last));
+    }
+    out
+}
+
+fn confidence_meaning(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Certain => "counted in the data, not inferred",
+        Confidence::High => "inferred; look-alikes are rare or excluded",
+        Confidence::Medium => "inferred; other explanations are possible",
+        Confidence::Low => "a hint, to be checked",
+    }
+}
+
+fn cause_sentence(cause: &Cause) -> String {
+    format!("{} ({}): {}", cause.id, cause.confidence.as_str(), cause.summary)
+}
+
+fn show_arguments(report: &Report) -> String {
+    report.inputs.iter().map(|input| text::shell_word(&input.path)).collect::<Vec<_>>().join(" ")
+}
+
+fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
+    let mut out = Vec::new();
+    for reject in &coverage.rejects {
+        let place = place_in_input(&reject.input, reject.line, reject.offset);
+        out.push(("rejected", format!("{} × {}, {place}", text::count(reject.count), reject.reason)));
+    }
+    for stretch in &coverage.unreadable {
+        let place = place_in_input(&stretch.input, stretch.line, stretch.offset);
+        out.push(("unreadable", format!("{} at {place}: {}", human_bytes(stretch.bytes), stretch.reason)));
+    }
+    let listed: u64 = coverage.unreadable.iter().map(|stretch| stretch.bytes).sum();
+    if coverage.unreadable_bytes > listed {
+        out.push(("unreadable", format!("{} elsewhere", human_bytes(coverage.unreadable_bytes - listed))));
+    }
+    for limit in &coverage.limits_reached {
+        let place = place_in_input(&limit.input, None, limit.offset);
+        let sentence =
+            format!("{}, {place}; reading it stopped there ({} moves the limit)", limit.limit, limit.flag);
+        out.push(("limit", sentence));
+    }
+    for repair in &coverage.repairs {
+        out.push(("repaired", format!("{} × {}", text::count(repair.count), repair.kind)));
+    }
+    let counted = [
+        ("skipped", coverage.skipped_files, "files in folders that hold no traces"),
+        ("repeated", coverage.repeated_across_inputs, "spans that another input already had"),
+        ("invented", coverage.invented_rows, "placeholder rows of the source, left out"),
+        ("filtered", coverage.outside_filter, "spans outside the filter; they count as parents only"),
+        ("not judged", coverage.not_judged.window_edge_traces, "traces at the edge of the time window"),
+        ("not judged", coverage.not_judged.settle_traces, "traces that may still be growing"),
+        ("not judged", coverage.not_judged.truncated_traces, "traces that the source cut"),
+    ];
+    for (label, number, what) in counted {
+        if number > 0 {
+            out.push((label, format!("{} {what}", text::count(number))));
+        }
+    }
+    for check in &coverage.checks_not_possible {
+        out.push(("not checked", format!("{}: {}", check.rule, check.reason)));
+    }
+    // A label says something once; the lines that follow belong to it.
+    let mut last = "";
+    for (label, _) in &mut out {
+        let same = *label == last;
+        last = label;
+        if same {
+            *label = "";
+        }
+    }
+    out
+}
+
+fn place_in_input(input: &str, line: Option<u64>, offset: u64) -> String {
+    match line {
+        Some(line) => format!("{input} line {line}"),
+        None => format!("{input} byte {offset}"),
+    }
+}
+
+fn exit_sentence(report: &Report) -> String {
+    let code = report.exit_code;
+    if report.verdict == Verdict::Fail && code == 0 {
+        return "exit code 0: a finding reaches the gate, but --exit-zero asks for 0".to_owned();
+    }
+    let meaning = Exit::from_code(code).map_or("", Exit::meaning);
+    format!("exit code {code} ({}): {meaning}", report.verdict.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    const RULES: [&str; 3] = ["clock-skew", "duplicate-span", "orphan-span"];
+
+    fn rendered(report: &Report, options: &RenderOptions) -> String {
+        let mut out = Vec::new();
+        render_with(report, options, &RULES, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn assert_fits(text: &str, columns: usize) {
+        for line in text.lines() {
+            let copyable = line.contains("tracemend ") || line.contains("https://");
+            assert!(copyable || text::width(line) <= columns, "{} columns: {line}", text::width(line));
+            assert_eq!(line, line.trim_end(), "blanks at the end");
+        }
+    }
+
+    #[test]
+    fn failing_report() {
+        let text = rendered(&samples::failing(), &RenderOptions::default());
+        assert_fits(&text, 80);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn healthy_report() {
+        let text = rendered(&samples::healthy(), &RenderOptions::default());
+        assert_fits(&text, 80);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn inconclusive_report() {
+        let text = rendered(&samples::inconclusive(), &RenderOptions::default());
+        assert_fits(&text, 80);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn every_width_and_loudness_fits() {
+        let mut hostile = samples::hostile();
+        for finding in &mut hostile.findings {
+            // Code is for copying and therefore never cut.
+            finding.remedy.code = None;
+        }
+        for report in [samples::failing(), samples::healthy(), samples::inconclusive(), hostile] {
+            for width in [72, 80, 100, 120] {
+                for verbosity in [-1, 0, 2] {
+                    let options = RenderOptions { width, verbosity, ..RenderOptions::default() };
+                    assert_fits(&rendered(&report, &options), width);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ids_stay_whole() {
+        let text = rendered(&samples::failing(), &RenderOptions::default());
+        assert!(text.contains("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert!(text.contains("(missing span 00f067aa0ba902b7)"));
+    }
+
+    #[test]
+    fn top_says_what_is_missing() {
+        let options = RenderOptions { top: Some(1), ..RenderOptions::default() };
+        let text = rendered(&samples::failing(), &options);
+        assert!(text.contains("1 finding is not shown in detail"), "{text}");
+    }
+
+    #[test]
+    fn quiet_prints_findings_only() {
+        let options = RenderOptions { verbosity: -1, ..RenderOptions::default() };
+        assert_eq!(rendered(&samples::healthy(), &options), "");
+        let text = rendered(&samples::failing(), &options);
+        assert!(!text.contains("Coverage") && !text.contains("exit code"), "{text}");
+    }
+
+    #[test]
+    fn colour_changes_nothing_but_colour() {
+        let plain = rendered(&samples::failing(), &RenderOptions::default());
+        let options = RenderOptions { color: true, ..RenderOptions::default() };
+        let colored = rendered(&samples::failing(), &options);
+        assert!(colored.contains("\u{1b}["));
+        let stripped: Vec<String> = anstream::adapter::strip_str(&colored)
+            .to_string()
+            .lines()
+            .map(|l| l.trim_end().to_owned())
+            .collect();
+        assert_eq!(stripped, plain.lines().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn links_need_a_url_and_permission() {
+        let options = RenderOptions { hyperlinks: true, ..RenderOptions::default() };
+        let text = rendered(&samples::failing(), &options);
+        assert!(
+            text.contains("\u{1b}]8;;https://jaeger.example/trace/4bf92f3577b34da6a3ce929d0e0e4736\u{1b}\\")
+        );
+        assert!(!rendered(&samples::failing(), &RenderOptions::default()).contains('\u{1b}'));
+    }
+}

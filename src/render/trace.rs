@@ -1,0 +1,107 @@
+//! One trace as a tree, with a bar on the trace's time line for each span.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::{RenderOptions, text, tree};
+use crate::model::time;
+use crate::pipeline::ShownTrace;
+use crate::report::ExemplarSpan;
+
+/// Columns of kind and duration.
+const FACTS: usize = 20;
+
+/// Writes the tree.
+pub fn render(trace: &ShownTrace, options: &RenderOptions, out: &mut dyn io::Write) -> io::Result<()> {
+    let width = options.width.clamp(72, 200);
+    let bar_width = (width - FACTS) / 3;
+    let name_width = width - FACTS - bar_width - 1;
+    let window = Window::of(&trace.spans);
+    let missing = trace.spans.iter().filter(|span| span.missing).count();
+    let real = (trace.spans.len() - missing) as u64;
+    let length = time::human_duration(window.last.saturating_sub(window.first));
+    let absent = if missing > 0 { format!(", {missing} missing") } else { String::new() };
+    let heading = format!("trace {}", text::clean(&trace.trace_id));
+    writeln!(out, "{heading}\n{}{absent}, {length}\n", text::plural(real, "span", "spans"))?;
+
+    let mut notes: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for (index, note) in &trace.notes {
+        notes.entry(*index).or_default().push(note);
+    }
+    for row in tree::layout(&trace.spans, usize::MAX).rows {
+        let span = &trace.spans[row.span];
+        let branches = tree::short_branches(&row.branches, name_width / 2);
+        let label = tree::label(span, row.cyclic);
+        let label = text::fit_padded(&label, name_width - text::width(&branches));
+        let kind = text::fit_padded(span.kind.as_deref().unwrap_or_default(), 8);
+        let duration = span.duration_ns.map(time::human_duration).unwrap_or_default();
+        let bar = window.bar(span, bar_width);
+        let line = format!("{branches}{label} {kind} {duration:>9} {bar}");
+        writeln!(out, "{}", line.trim_end())?;
+        for note in notes.get(&row.span).into_iter().flatten() {
+            for line in text::wrap(note, width - 4) {
+                writeln!(out, "  ◀ {line}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The time that a trace covers.
+struct Window {
+    first: i64,
+    last: i64,
+}
+
+impl Window {
+    fn of(spans: &[ExemplarSpan]) -> Self {
+        let times = || spans.iter().filter_map(start_and_end);
+        let first = times().map(|(start, end)| start.min(end)).min().unwrap_or(0);
+        let last = times().map(|(start, end)| start.max(end)).max().unwrap_or(0);
+        Self { first, last }
+    }
+
+    fn bar(&self, span: &ExemplarSpan, columns: usize) -> String {
+        let Some((start, end)) = start_and_end(span) else { return String::new() };
+        let length = (i128::from(self.last) - i128::from(self.first)).max(1);
+        let column = |ns: i64| {
+            let from_first = i128::from(ns) - i128::from(self.first);
+            usize::try_from(from_first * columns as i128 / length).unwrap_or(0).min(columns)
+        };
+        let before = column(start.min(end)).min(columns.saturating_sub(1));
+        let after = column(start.max(end)).max(before + 1);
+        format!("{}{}", " ".repeat(before), "━".repeat(after - before))
+    }
+}
+
+fn start_and_end(span: &ExemplarSpan) -> Option<(i64, i64)> {
+    let start = time::parse_instant(span.start.as_deref()?)?;
+    Some((start, start.saturating_add(span.duration_ns?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn draws_a_waterfall() {
+        let report = samples::failing();
+        let mut spans = report.findings[0].exemplars[0].spans.clone();
+        spans[3].start = Some("2026-01-01T10:01:00.060000000Z".to_owned());
+        let notes = vec![(3, "orphan-span: its parent is not in the data".to_owned())];
+        let trace = ShownTrace { trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(), spans, notes };
+        let mut out = Vec::new();
+        render(&trace, &RenderOptions::default(), &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.lines().all(|line| text::width(line) <= 80), "{out}");
+        insta::assert_snapshot!(out);
+    }
+
+    #[test]
+    fn an_empty_trace_is_no_trouble() {
+        let mut out = Vec::new();
+        render(&ShownTrace::default(), &RenderOptions::default(), &mut out).unwrap();
+        assert!(!out.is_empty());
+    }
+}
