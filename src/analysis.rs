@@ -28,6 +28,8 @@ pub struct Analysis {
     pub traces_by_input: Vec<u64>,
     /// Traces in which something was seen.
     pub traces_affected: u64,
+    /// Records that are not judged because of the filter.
+    pub outside_filter: u64,
     /// Findings in report order.
     pub findings: Vec<Finding>,
     /// Checks that could not be made.
@@ -48,6 +50,7 @@ struct Collected {
     counts: TraceCounts,
     truncated_trace_pairs: u64,
     traces_by_input: Vec<u64>,
+    judged: u64,
 }
 
 impl Collected {
@@ -58,6 +61,7 @@ impl Collected {
             counts: TraceCounts::default(),
             truncated_trace_pairs: 0,
             traces_by_input: vec![0; inputs],
+            judged: 0,
         }
     }
 
@@ -66,6 +70,7 @@ impl Collected {
         self.corpus.merge(other.corpus);
         self.counts += other.counts;
         self.truncated_trace_pairs += other.truncated_trace_pairs;
+        self.judged += other.judged;
         for (own, count) in self.traces_by_input.iter_mut().zip(other.traces_by_input) {
             *own += count;
         }
@@ -79,6 +84,7 @@ impl Collected {
         for records in partition.traces() {
             let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
             self.counts += trace.counts;
+            self.judged += records.len() as u64 - trace.counts.outside_filter;
             inputs.clear();
             inputs.extend(records.iter().map(SpanRecord::input));
             inputs.sort_unstable();
@@ -94,6 +100,10 @@ impl Collected {
                 short += 1
             } else {
                 long += 1
+            }
+            // What a source cut is full of gaps that are nobody's fault.
+            if store.accounting.truncated.contains(&trace.trace_id) {
+                continue;
             }
             self.corpus.observe(&trace);
             for analyzer in analyzers::ALL {
@@ -120,7 +130,9 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations) -> Analysi
             },
         )
         .reduce(|| Collected::new(capacity, inputs), Collected::merge);
-    let Collected { mut seen, mut corpus, counts, truncated_trace_pairs, traces_by_input } = collected;
+    let Collected { mut seen, mut corpus, counts, truncated_trace_pairs, traces_by_input, judged } =
+        collected;
+    let outside_filter = store.len() as u64 - judged;
     seen.merge(span_level);
     corpus.finish();
     let case = Case { seen: &seen, corpus: &corpus, names: &store.names };
@@ -138,6 +150,7 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations) -> Analysi
         truncated_trace_pairs,
         traces_by_input,
         traces_affected,
+        outside_filter,
         findings,
         not_possible,
     }
@@ -158,7 +171,7 @@ fn sort_findings(findings: &mut [Finding]) {
 /// Analyses what a single worker has decoded.
 #[cfg(test)]
 pub(crate) fn analyse_spans(worker: WorkerStore, mut seen: Observations) -> Analysis {
-    let (store, translations) = Store::merge(vec![worker], 1);
+    let (store, translations) = Store::merge(vec![worker], 1, &[]);
     seen.translate(&translations[0].operations, &store.names);
     analyse(store, &Scope::default(), seen)
 }

@@ -16,13 +16,15 @@ use crate::model::value::first_of;
 use crate::model::{SpanKind, TraceId, Value};
 use crate::read::ReadInput;
 use crate::report::{
-    self, Capabilities, Coverage, Evidence, Exemplar, ExemplarSpan, FindingState, Input, LimitReached, Location,
-    NotJudged, Occurrence, Reject, RepairCount, Report, SCHEMA, Severity, SeverityCounts, Summary, Tool,
-    Unreadable, Verdict,
+    self, Capabilities, Coverage, Evidence, Exemplar, ExemplarSpan, FindingState, Input, LimitReached,
+    Location, NotJudged, Occurrence, Reject, RepairCount, Report, SCHEMA, Severity, SeverityCounts, Summary,
+    Tool, Unreadable, Verdict,
 };
 use crate::store::accounting::Accounting;
 use crate::trace::{FlatPass, Scope, TraceView};
 
+/// Affected spans kept at least, so that exemplars can be chosen.
+pub(crate) const SAMPLE: usize = 20;
 /// Traces shown with a finding.
 const EXEMPLARS: usize = 3;
 /// A trace up to this size is shown whole; a larger one is cut around the break to this size.
@@ -40,6 +42,8 @@ pub(crate) struct ReadingsOfRun<'r> {
     pub(crate) skipped_files: u64,
     /// Reading was ended early.
     pub(crate) interrupted: bool,
+    /// Inputs of which spans could not be read a second time, and why.
+    pub(crate) attributes_not_kept: Vec<String>,
 }
 
 /// The spans that should be read whole for the report: those at which findings can be seen.
@@ -60,15 +64,15 @@ fn exemplar_spans(finding: &Finding) -> Vec<Sampled> {
 /// Composes the report. `whole` holds whole spans by (trace, span).
 pub(crate) fn report(
     analysis: &Analysis,
-    read: ReadingsOfRun<'_>,
-    scope: &Scope,
+    mut read: ReadingsOfRun<'_>,
     settings: &Settings,
     whole: &BTreeMap<(TraceId, crate::model::SpanId), WholeSpan>,
 ) -> Report {
-    let composer = Composer { analysis, inputs: read.inputs, scope, settings, whole };
+    let composer = Composer { analysis, inputs: read.inputs, settings, whole };
     let findings: Vec<report::Finding> =
         analysis.findings.iter().map(|finding| composer.finding(finding)).collect();
-    let coverage = composer.coverage(read.skipped_files);
+    let mut coverage = composer.coverage(read.skipped_files);
+    coverage.attributes_not_kept = std::mem::take(&mut read.attributes_not_kept);
     let failing = findings.iter().filter(|finding| finding.fails_gate).count();
     let readings = composer.readings(read);
     let (verdict, reasons) = settings.gate.judge(failing, &readings);
@@ -102,7 +106,6 @@ fn exit(verdict: Verdict, interrupted: bool, exit_zero: bool) -> Exit {
 struct Composer<'c> {
     analysis: &'c Analysis,
     inputs: &'c [ReadInput],
-    scope: &'c Scope,
     settings: &'c Settings,
     whole: &'c BTreeMap<(TraceId, crate::model::SpanId), WholeSpan>,
 }
@@ -141,7 +144,8 @@ impl Composer<'_> {
     fn summary(&self, findings: &[report::Finding]) -> Summary {
         let counts = self.analysis.counts;
         let accounting = self.accounting();
-        let by_severity = |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+        let by_severity =
+            |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
         let is_break = |finding: &&report::Finding| {
             finding.severity >= Severity::Warning && finding.state != FindingState::Ignored
         };
@@ -219,8 +223,9 @@ impl Composer<'_> {
             repairs: repairs.collect(),
             repeated_across_inputs: self.analysis.counts.repeated_across_inputs,
             invented_rows: accounting.invented_rows,
-            outside_filter: self.analysis.outside_filter(),
+            outside_filter: self.analysis.outside_filter,
             limits_reached: limits.collect(),
+            attributes_not_kept: Vec::new(),
             not_judged: NotJudged {
                 truncated_traces: accounting.truncated.len() as u64,
                 ..NotJudged::default()
@@ -323,7 +328,8 @@ impl Composer<'_> {
         });
         locations.extend(inputs);
         let mut seen = BTreeSet::new();
-        locations.retain(|location| seen.insert((location.kind.clone(), location.path.clone(), location.line)));
+        locations
+            .retain(|location| seen.insert((location.kind.clone(), location.path.clone(), location.line)));
         locations
     }
 

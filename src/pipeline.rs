@@ -1,77 +1,208 @@
-//! From settings to report. STUB: the engine replaces this file; the signatures are the seam.
+//! From settings to report: reads the inputs, analyses, judges, composes.
 
-use crate::config::Settings;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use crate::analysis::{self, Analysis};
+use crate::compose::{self, ReadingsOfRun};
+use crate::config::{Filter, Occurrences, Settings};
+use crate::formats;
+use crate::formats::whole::{self, WholeSpan, WholeSpans};
+use crate::model::{SpanId, TraceId};
 use crate::progress::Progress;
-use crate::report::{Coverage, Report, SCHEMA, Summary, Tool, Verdict};
+use crate::read::{self, ReadInput, ReadOptions};
+use crate::report::Report;
+use crate::shown::{self, ShowOutcome};
+use crate::sources::reread::{Wanted, reread};
+use crate::sources::spool::Spool;
+use crate::sources::{Expanded, Input, InputKind};
+use crate::store::Store;
+use crate::trace::Scope;
 
-/// What a run returns.
-#[derive(Clone, Debug)]
-pub struct RunOutcome {
-    /// The report; `exit_code` in it is what the process returns.
-    pub report: Report,
+/// What accompanies a run: who listens, and who may end it.
+#[derive(Clone, Copy)]
+pub struct Session<'s> {
+    /// Listens to the progress.
+    pub progress: &'s dyn Progress,
+    /// Set from outside to end the reading early; what was read is reported.
+    pub interrupted: &'s AtomicBool,
 }
 
-/// Bytes that are already in memory, read in place of [`Settings::inputs`].
-#[derive(Clone, Copy, Debug)]
-pub struct MemoryInput<'a> {
-    /// Path in the report.
-    pub label: &'a str,
-    /// The bytes.
-    pub bytes: &'a [u8],
+/// Bytes that are part of the program, as an input.
+pub fn memory_input(path: &str, bytes: &'static [u8]) -> Expanded {
+    let input = Input { path: path.to_owned(), kind: InputKind::Memory(bytes), named: true };
+    Expanded { inputs: vec![input], failures: Vec::new(), skipped_files: 0 }
 }
 
-/// Reads the inputs, judges and gates.
-pub fn run(_settings: &Settings, _progress: &dyn Progress) -> RunOutcome {
-    RunOutcome { report: empty_report() }
+/// Reads the inputs, analyses them and composes the report.
+pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
+    let mut examined = examine(inputs, settings, session);
+    let wanted = compose::wanted_whole(&examined.analysis);
+    let (whole, not_kept) = examined.read_whole(&wanted, settings);
+    let readings = ReadingsOfRun {
+        inputs: &examined.inputs,
+        failures: std::mem::take(&mut examined.failures),
+        damaged_inputs: examined.damaged_inputs,
+        skipped_files: examined.skipped_files,
+        interrupted: examined.interrupted,
+        attributes_not_kept: not_kept,
+    };
+    compose::report(&examined.analysis, readings, settings, &whole)
 }
 
-/// As [`run`], over bytes in memory.
-pub fn run_memory(_input: MemoryInput<'_>, _settings: &Settings, _progress: &dyn Progress) -> RunOutcome {
-    RunOutcome { report: empty_report() }
+/// Finds one trace by the beginning of its id, or by its low 64 bits.
+pub fn show(prefix: &str, inputs: Expanded, settings: &Settings, session: Session<'_>) -> ShowOutcome {
+    let mut examined = examine(inputs, settings, session);
+    let found = match shown::find(prefix, &examined.analysis.store) {
+        Ok(found) => found,
+        Err(outcome) => return outcome,
+    };
+    let wanted = match examined.analysis.store.trace(found) {
+        Some((_, records)) => records.iter().map(|record| (found, record.span_id())).collect(),
+        None => BTreeSet::new(),
+    };
+    let (whole, _) = examined.read_whole(&wanted, settings);
+    shown::show(found, &examined.analysis, &whole, std::mem::take(&mut examined.failures))
 }
 
-fn empty_report() -> Report {
-    Report {
-        schema: SCHEMA.to_owned(),
-        tool: Tool { name: "tracemend".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
-        inputs: Vec::new(),
-        summary: Summary::default(),
-        coverage: Coverage::default(),
-        findings: Vec::new(),
-        verdict: Verdict::Inconclusive,
-        reasons: Vec::new(),
-        exit_code: 3,
+/// Inputs that were read and analysed.
+struct Examined {
+    analysis: Analysis,
+    inputs: Vec<ReadInput>,
+    spool: Spool,
+    failures: Vec<String>,
+    damaged_inputs: u64,
+    skipped_files: u64,
+    interrupted: bool,
+}
+
+fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Examined {
+    let threads = settings.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    let capacity = match settings.occurrences {
+        Occurrences::First(count) => count.max(compose::SAMPLE),
+        Occurrences::All => usize::MAX,
+    };
+    let options = ReadOptions {
+        format: settings.input_format.as_deref().and_then(formats::by_name),
+        limits: &settings.limits,
+        threads,
+        capacity,
+        spool_limit: settings.spool_limit,
+        progress: session.progress,
+        interrupted: session.interrupted,
+    };
+    let work = || {
+        let read = read::read(inputs, options);
+        let scope = scope(&settings.filter, &read.store);
+        let analysis = analysis::analyse(read.store, &scope, read.seen);
+        Examined {
+            analysis,
+            inputs: read.inputs,
+            spool: read.spool,
+            failures: read.failures,
+            damaged_inputs: read.damaged_inputs,
+            skipped_files: read.skipped_files,
+            interrupted: read.interrupted,
+        }
+    };
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool.install(work),
+        // Without threads of its own the analysis runs on the caller's.
+        Err(_) => work(),
     }
 }
 
-/// What `show` found.
-#[derive(Clone, Debug)]
-pub enum ShowOutcome {
-    /// The trace.
-    Found(Box<ShownTrace>),
-    /// Several traces match; their ids.
-    Ambiguous(Vec<String>),
-    /// None matches; the nearest ids.
-    Unknown(Vec<String>),
+/// Whole spans by trace and span.
+type Whole = BTreeMap<(TraceId, SpanId), WholeSpan>;
+
+impl Examined {
+    /// Reads spans a second time, whole. Also says of which inputs that was not possible.
+    fn read_whole(
+        &mut self,
+        wanted: &BTreeSet<(TraceId, SpanId)>,
+        settings: &Settings,
+    ) -> (Whole, Vec<String>) {
+        let mut positions: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+        for (trace_id, span_id) in wanted {
+            let Some((_, records)) = self.analysis.store.trace(*trace_id) else { continue };
+            let first = records.partition_point(|record| record.span_id() < *span_id);
+            let copies = records[first..].iter().take_while(|record| record.span_id() == *span_id);
+            for record in copies {
+                positions.entry(record.input()).or_default().push(record.position());
+            }
+        }
+        let (mut spans, mut not_kept) = (Whole::new(), Vec::new());
+        for (number, mut positions) in positions {
+            positions.sort_unstable();
+            positions.dedup();
+            if let Err(problem) = self.read_input_again(number, &positions, settings, &mut spans) {
+                not_kept.push(format!("{}: {problem}", self.inputs[number].input.path));
+            }
+        }
+        (spans, not_kept)
+    }
+
+    fn read_input_again(
+        &mut self,
+        number: usize,
+        positions: &[u64],
+        settings: &Settings,
+        spans: &mut Whole,
+    ) -> Result<(), String> {
+        let read = &self.inputs[number];
+        let wanted = Wanted {
+            input: &read.input,
+            number,
+            index: &read.index,
+            framing: read.format.framing(),
+            compression: read.compression,
+            repeatable: read.repeatable,
+            positions,
+        };
+        let mut sink = WholeSpans::new(whole::Wanted::at(positions.to_vec()));
+        let outcome = reread(&wanted, &mut self.spool, &settings.limits, &mut |block| {
+            read.format.decode(&block, &settings.limits, &mut sink);
+        });
+        for whole in sink.into_spans() {
+            spans.entry((whole.span.trace_id, whole.span.span_id)).or_insert(whole);
+        }
+        outcome.map_err(|error| error.to_string())?;
+        match self.spool.loss(number) {
+            Some(loss) if !read.repeatable => Err(format!("{loss} ({})", loss.help())),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// One trace, whole.
-#[derive(Clone, Debug, Default)]
-pub struct ShownTrace {
-    /// Trace id.
-    pub trace_id: String,
-    /// Its spans in tree order, missing parents among them.
-    pub spans: Vec<crate::report::ExemplarSpan>,
-    /// What is known about a span: its position, and one line (a finding, what is inferred).
-    pub notes: Vec<(usize, String)>,
-}
-
-/// Finds the trace whose id begins with these hex digits, or whose low 64 bits they are.
-pub fn show(_prefix: &str, _settings: &Settings, _progress: &dyn Progress) -> ShowOutcome {
-    ShowOutcome::Unknown(Vec::new())
-}
-
-/// As [`show`], over bytes in memory.
-pub fn show_memory(_prefix: &str, _input: MemoryInput<'_>, _settings: &Settings) -> ShowOutcome {
-    ShowOutcome::Unknown(Vec::new())
+/// What the filter flags mean for these records.
+fn scope(filter: &Filter, store: &Store) -> Scope {
+    let names = &store.names;
+    let services = (!filter.services.is_empty()).then(|| {
+        let is_wanted = |service: &crate::store::intern::Service| {
+            filter.services.iter().any(|wanted| {
+                **wanted == *service.name
+                    || wanted
+                        .split_once('/')
+                        .is_some_and(|(space, name)| *space == *service.namespace && *name == *service.name)
+            })
+        };
+        names.services.iter().map(is_wanted).collect()
+    });
+    let resources = (!filter.environments.is_empty()).then(|| {
+        let is_wanted = |resource: &crate::store::intern::ResourceInfo| {
+            filter.environments.iter().any(|wanted| **wanted == *resource.environment)
+        };
+        names.resources.iter().map(is_wanted).collect()
+    });
+    let trace_ids = (!filter.trace_ids.is_empty()).then(|| {
+        let wanted: Vec<String> = filter.trace_ids.iter().map(|text| text.to_ascii_lowercase()).collect();
+        let is_wanted = |id: &TraceId| wanted.iter().any(|prefix| shown::matches(prefix, *id));
+        let mut ids: Vec<TraceId> = store.trace_ids().filter(is_wanted).collect();
+        ids.sort_unstable();
+        ids
+    });
+    let newest = store.accounting.inputs.iter().filter_map(|input| input.last_ns).max();
+    let since = filter.since_ns.and_then(|length| Some(newest?.saturating_sub(length)));
+    Scope { services, resources, trace_ids, from_ns: filter.from_ns.or(since), to_ns: filter.to_ns }
 }

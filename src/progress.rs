@@ -12,6 +12,11 @@ pub trait Progress: Sync {
     /// So many more spans were decoded.
     fn spans(&self, _spans: u64) {}
 
+    /// What to do when standard input gives no byte for a while.
+    fn waiting_for_stdin(&self) -> Box<dyn FnOnce() + Send> {
+        Box::new(|| ())
+    }
+
     /// Reading is over; whatever is on the screen is to be cleared.
     fn finish(&self) {}
 }

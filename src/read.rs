@@ -9,9 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::analysis::observe_span;
 use crate::analyzers::observations::Observations;
-use crate::formats::{
-    self, Block, Detection, Format, Head, Limit, Limits, Origin, RejectReason, SpanSink,
-};
+use crate::formats::{self, Block, Detection, Format, Head, Limit, Limits, Origin, RejectReason, SpanSink};
 use crate::model::{Repair, Span, TraceId};
 use crate::progress::Progress;
 use crate::sources::blocks::{BlockIndex, BlockReader, Stop};
@@ -190,7 +188,12 @@ struct Reader<'o> {
 }
 
 impl<'o> Reader<'o> {
-    fn new(expanded: Expanded, options: ReadOptions<'o>, sender: Sender<Job>, ended: &'o [AtomicBool]) -> Self {
+    fn new(
+        expanded: Expanded,
+        options: ReadOptions<'o>,
+        sender: Sender<Job>,
+        ended: &'o [AtomicBool],
+    ) -> Self {
         let failures = expanded.failures.iter().map(|error| sentence(error, &error.help())).collect();
         Self {
             queue: expanded.inputs,

@@ -187,6 +187,8 @@ pub struct Coverage {
     pub invented_rows: u64,
     /// Span records outside the filter flags; they count as parents only.
     pub outside_filter: u64,
+    /// Inputs of which spans could not be read a second time, so that attributes are missing.
+    pub attributes_not_kept: Vec<String>,
     /// Bounds that ended an input.
     pub limits_reached: Vec<LimitReached>,
     /// Traces that were read but not judged.

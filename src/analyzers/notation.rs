@@ -14,12 +14,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::observations::Observations;
+use crate::analysis::{self, Analysis};
 use crate::formats::{Block, Origin};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
 use crate::model::{
     Attribute, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, TraceId, Value, names,
 };
-use crate::analysis::{self, Analysis};
 use crate::store::ingest::WorkerStore;
 
 /// Parses the notation, runs every rule, and compares what they find with the comments.

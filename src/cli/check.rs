@@ -9,22 +9,25 @@ use anyhow::{Context as _, Result};
 
 use super::args::{CheckArgs, OutputArgs};
 use super::progress;
+use super::session;
 use super::settings;
 use super::terminal::Terminal;
 use crate::pipeline;
 use crate::render::{self, RenderOptions, Renderer, text};
 use crate::report::Report;
+use crate::sources;
 
 /// Reads, judges, reports.
 pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
     let rules: Vec<&str> = crate::analyzers::rules().iter().map(|rule| rule.name).collect();
     let settings = settings::check(args, &rules, terminal)?;
     let progress = progress::on_stderr(terminal, wants_progress(&args.output));
-    let outcome = pipeline::run(&settings, progress.as_ref());
+    let inputs = sources::expand(&settings.inputs);
+    let report = pipeline::run(inputs, &settings, session::with(progress.as_ref()));
     progress.finish();
     let inputs: Vec<String> = settings.inputs.iter().map(|input| text::shell_word(input)).collect();
-    write_reports(&outcome.report, &args.output, &inputs.join(" "), terminal)?;
-    Ok(ExitCode::from(outcome.report.exit_code))
+    write_reports(&report, &args.output, &inputs.join(" "), terminal)?;
+    Ok(ExitCode::from(report.exit_code))
 }
 
 /// Whether a run with these flags may show its progress.

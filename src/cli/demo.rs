@@ -6,18 +6,19 @@ use anyhow::Result;
 
 use super::args::DemoArgs;
 use super::terminal::Terminal;
-use super::{check, settings};
-use crate::pipeline::{self, MemoryInput};
-use crate::progress::NoProgress;
+use super::{check, session, settings};
+use crate::pipeline;
+use crate::sources::Expanded;
 
 /// The sample.
-pub(super) static SAMPLE: MemoryInput<'static> =
-    MemoryInput { label: "demo", bytes: include_bytes!("../../fixtures/demo/traces.jsonl") };
+pub(super) fn sample() -> Expanded {
+    pipeline::memory_input("demo", include_bytes!("../../fixtures/demo/traces.jsonl"))
+}
 
 /// Runs `check` over the sample.
 pub(super) fn run(args: &DemoArgs, terminal: &Terminal) -> Result<ExitCode> {
     let settings = settings::demo(args)?;
-    let outcome = pipeline::run_memory(SAMPLE, &settings, &NoProgress);
-    check::write_reports(&outcome.report, &args.output, "--demo", terminal)?;
-    Ok(ExitCode::from(outcome.report.exit_code))
+    let report = pipeline::run(sample(), &settings, session::quiet());
+    check::write_reports(&report, &args.output, "--demo", terminal)?;
+    Ok(ExitCode::from(report.exit_code))
 }

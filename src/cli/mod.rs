@@ -9,6 +9,7 @@ mod explain;
 mod formats;
 mod progress;
 mod rules;
+mod session;
 mod settings;
 mod show;
 mod suggest;

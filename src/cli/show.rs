@@ -6,14 +6,15 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::args::ShowArgs;
-use super::demo::SAMPLE;
 use super::terminal::Terminal;
-use super::{progress, settings};
+use super::{demo, progress, session, settings};
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::model::ids;
-use crate::pipeline::{self, ShowOutcome};
+use crate::pipeline;
 use crate::render::{self, RenderOptions};
+use crate::shown::ShowOutcome;
+use crate::sources;
 
 /// Finds the trace and draws it.
 pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
@@ -21,11 +22,16 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
         bail!("`{}` is no trace id\n  give hex digits, base64 or a whole traceparent", args.id);
     };
     let outcome = if args.demo {
-        pipeline::show_memory(&prefix, SAMPLE, &Settings::default())
+        pipeline::show(&prefix, demo::sample(), &Settings::default(), session::quiet())
     } else {
         let settings = settings::inputs(&args.input, terminal)?;
         let progress = progress::on_stderr(terminal, !args.output.no_progress);
-        let outcome = pipeline::show(&prefix, &settings, progress.as_ref());
+        let outcome = pipeline::show(
+            &prefix,
+            sources::expand(&settings.inputs),
+            &settings,
+            session::with(progress.as_ref()),
+        );
         progress.finish();
         outcome
     };

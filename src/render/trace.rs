@@ -5,8 +5,8 @@ use std::io;
 
 use super::{RenderOptions, text, tree};
 use crate::model::time;
-use crate::pipeline::ShownTrace;
 use crate::report::ExemplarSpan;
+use crate::shown::ShownTrace;
 
 /// Columns of kind and duration.
 const FACTS: usize = 20;
@@ -90,7 +90,12 @@ mod tests {
         let mut spans = report.findings[0].exemplars[0].spans.clone();
         spans[3].start = Some("2026-01-01T10:01:00.060000000Z".to_owned());
         let notes = vec![(3, "orphan-span: its parent is not in the data".to_owned())];
-        let trace = ShownTrace { trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(), spans, notes };
+        let trace = ShownTrace {
+            trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+            spans,
+            notes,
+            ..ShownTrace::default()
+        };
         let mut out = Vec::new();
         render(&trace, &RenderOptions::default(), &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();

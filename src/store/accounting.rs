@@ -96,6 +96,15 @@ pub struct InputTotals {
     pub first_ns: Option<i64>,
     /// Latest end in ns.
     pub last_ns: Option<i64>,
+    /// End and length of the last unreadable stretch.
+    last_unreadable: (u64, u64),
+}
+
+impl InputTotals {
+    /// Bytes of a record that was cut off at the end of the input.
+    pub const fn cut_last_record(&self) -> u64 {
+        if self.last_unreadable.0 == self.bytes { self.last_unreadable.1 } else { 0 }
+    }
 }
 
 /// What was read in all.
@@ -120,12 +129,15 @@ pub struct Accounting {
 
 impl Accounting {
     /// Joins the facts of all blocks.
-    pub fn merge(mut blocks: Vec<BlockFacts>, input_count: usize) -> Self {
+    pub fn merge(mut blocks: Vec<BlockFacts>, input_count: usize, stopped: &[(usize, u64, Limit)]) -> Self {
         blocks.sort_unstable_by_key(|block| (block.input, block.offset));
-        let mut limits = BTreeMap::new();
+        let mut limits: BTreeMap<_, _> =
+            stopped.iter().map(|(input, position, limit)| (*input, (*position, *limit))).collect();
         for block in &blocks {
             if let Some(limit) = block.limit {
-                limits.entry(block.input).or_insert(limit);
+                // Reader and decoder may name the same place; the first one counts.
+                let known = limits.entry(block.input).or_insert(limit);
+                *known = (*known).min(limit);
             }
         }
         let mut merged = Self { limits: InputLimits(limits), ..Self::default() };
@@ -163,14 +175,11 @@ impl Accounting {
     /// Notes an unreadable stretch.
     pub fn unreadable(&mut self, input: usize, position: u64, bytes: u64, reason: Box<str>) {
         self.unreadable_bytes += bytes;
+        let last = &mut self.inputs[input].last_unreadable;
+        *last = (*last).max((position + bytes, bytes));
         if self.unreadable.iter().filter(|entry| entry.3 == reason).count() < LISTED {
             self.unreadable.push((input, position, bytes, reason));
         }
-    }
-
-    /// Notes that a limit ended an input while it was read.
-    pub fn ended(&mut self, input: usize, position: u64, limit: Limit) {
-        self.limits.0.entry(input).or_insert((position, limit));
     }
 
     /// Where inputs were ended by a limit.
@@ -181,6 +190,11 @@ impl Accounting {
     /// Rejected spans of all reasons.
     pub fn rejected(&self) -> u64 {
         self.rejects.values().map(|(_, count)| count).sum()
+    }
+
+    /// Bytes of records that were cut off at the ends of inputs.
+    pub fn cut_last_record_bytes(&self) -> u64 {
+        self.inputs.iter().map(InputTotals::cut_last_record).sum()
     }
 
     /// Span records of all inputs.

@@ -17,6 +17,7 @@ pub use intern::{Names, OperationId, ServiceId, SiteId, Translation};
 pub use partition::{PARTITIONS, Partition};
 pub use record::{BoundaryRow, Facts, LinkRow, SpanRecord};
 
+use crate::formats::Limit;
 use crate::model::TraceId;
 use ingest::WorkerStore;
 
@@ -33,8 +34,13 @@ pub struct Store {
 
 impl Store {
     /// Joins what the workers decoded. `input_count` is the number of inputs.
-    /// Also gives the translation of each worker's numbers.
-    pub fn merge(workers: Vec<WorkerStore>, input_count: usize) -> (Self, Vec<Translation>) {
+    /// `stopped` names where the reading of an input was ended by a limit. Also gives the
+    /// translation of each worker's numbers.
+    pub fn merge(
+        workers: Vec<WorkerStore>,
+        input_count: usize,
+        stopped: &[(usize, u64, Limit)],
+    ) -> (Self, Vec<Translation>) {
         let mut tables = Vec::with_capacity(workers.len());
         let mut rows = Vec::with_capacity(workers.len());
         let mut blocks = Vec::new();
@@ -44,7 +50,7 @@ impl Store {
             rows.push(partitions);
             blocks.extend(stats);
         }
-        let accounting = Accounting::merge(blocks, input_count);
+        let accounting = Accounting::merge(blocks, input_count, stopped);
         let (names, translations) = intern::merge(tables);
         let gathered = partition::transpose(rows);
         let partitions = gathered
@@ -59,6 +65,16 @@ impl Store {
         let partition = self.partitions.get(partition::index_of(trace_id))?;
         let records = partition.trace(trace_id);
         (!records.is_empty()).then_some((partition, records))
+    }
+
+    /// Number of span records.
+    pub fn len(&self) -> usize {
+        self.partitions.iter().map(Partition::len).sum()
+    }
+
+    /// Whether there is no span.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Ids of all traces, in no particular order.
