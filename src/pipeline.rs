@@ -7,14 +7,14 @@ use std::thread;
 use crate::analysis::{self, Analysis};
 use crate::compose::{self, ReadingsOfRun};
 use crate::config::{Filter, Occurrences, Settings};
-use crate::formats;
 use crate::formats::whole::{self, WholeSpan, WholeSpans};
+use crate::formats::{self, Block};
 use crate::model::{SpanId, TraceId};
 use crate::progress::Progress;
 use crate::read::{self, ReadInput, ReadOptions};
 use crate::report::Report;
 use crate::shown::{self, ShowOutcome};
-use crate::sources::reread::{Wanted, reread};
+use crate::sources::reread::{Wanted, reread, reread_from};
 use crate::sources::spool::Spool;
 use crate::sources::{Expanded, Input, InputKind};
 use crate::store::Store;
@@ -39,7 +39,7 @@ pub fn memory_input(path: &str, bytes: &'static [u8]) -> Expanded {
 pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
     let mut examined = examine(inputs, settings, session);
     let wanted = compose::wanted_whole(&examined.analysis);
-    let (whole, not_kept) = examined.read_whole(&wanted, settings);
+    let (whole, not_kept) = examined.read_whole(&wanted, Senders::NotNeeded, settings);
     let readings = ReadingsOfRun {
         inputs: &examined.inputs,
         failures: std::mem::take(&mut examined.failures),
@@ -62,7 +62,7 @@ pub fn show(prefix: &str, inputs: Expanded, settings: &Settings, session: Sessio
         Some((_, records)) => records.iter().map(|record| (found, record.span_id())).collect(),
         None => BTreeSet::new(),
     };
-    let (whole, _) = examined.read_whole(&wanted, settings);
+    let (whole, _) = examined.read_whole(&wanted, Senders::Needed, settings);
     shown::show(found, &examined.analysis, &whole, std::mem::take(&mut examined.failures))
 }
 
@@ -113,6 +113,13 @@ fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Exami
     }
 }
 
+/// Whether the resources and scopes of whole spans are wanted as well. They may stand far away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Senders {
+    Needed,
+    NotNeeded,
+}
+
 /// Whole spans by trace and span.
 type Whole = BTreeMap<(TraceId, SpanId), WholeSpan>;
 
@@ -121,6 +128,7 @@ impl Examined {
     fn read_whole(
         &mut self,
         wanted: &BTreeSet<(TraceId, SpanId)>,
+        senders: Senders,
         settings: &Settings,
     ) -> (Whole, Vec<String>) {
         let mut positions: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
@@ -136,7 +144,7 @@ impl Examined {
         for (number, mut positions) in positions {
             positions.sort_unstable();
             positions.dedup();
-            if let Err(problem) = self.read_input_again(number, &positions, settings, &mut spans) {
+            if let Err(problem) = self.read_input_again(number, &positions, senders, settings, &mut spans) {
                 not_kept.push(format!("{}: {problem}", self.inputs[number].input.path));
             }
         }
@@ -147,6 +155,7 @@ impl Examined {
         &mut self,
         number: usize,
         positions: &[u64],
+        senders: Senders,
         settings: &Settings,
         spans: &mut Whole,
     ) -> Result<(), String> {
@@ -161,9 +170,17 @@ impl Examined {
             positions,
         };
         let mut sink = WholeSpans::new(whole::Wanted::at(positions.to_vec()));
-        let outcome = reread(&wanted, &mut self.spool, &settings.limits, &mut |block| {
-            read.format.decode(&block, &settings.limits, &mut sink);
-        });
+        let alone = |block: &Block, index: usize, sink: &mut WholeSpans| {
+            senders == Senders::NotNeeded && read.format.decode_span(block, index, &settings.limits, sink)
+        };
+        let outcome = match reread_from(&wanted, &mut |block| alone(block, 0, &mut sink)) {
+            Ok(false) => reread(&wanted, &mut self.spool, &settings.limits, &mut |block| {
+                if !block_spans(&block, positions).all(|index| alone(&block, index, &mut sink)) {
+                    read.format.decode(&block, &settings.limits, &mut sink);
+                }
+            }),
+            done => done.map(drop),
+        };
         for whole in sink.into_spans() {
             spans.entry((whole.span.trace_id, whole.span.span_id)).or_insert(whole);
         }
@@ -173,6 +190,13 @@ impl Examined {
             _ => Ok(()),
         }
     }
+}
+
+/// Where in the block the spans at these sorted positions begin.
+fn block_spans(block: &Block, positions: &[u64]) -> impl Iterator<Item = usize> {
+    let first = positions.partition_point(|position| *position < block.offset);
+    let inside = positions[first..].iter().take_while(|position| **position < block.end());
+    inside.map(|position| (position - block.offset) as usize + block.replayed)
 }
 
 /// What the filter flags mean for these records.

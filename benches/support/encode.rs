@@ -22,7 +22,8 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    pub(crate) const ALL: [Self; 4] = [Self::OtlpJson, Self::OtlpProtobuf, Self::JaegerJson, Self::ZipkinJson];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::OtlpJson, Self::OtlpProtobuf, Self::JaegerJson, Self::ZipkinJson];
 
     /// The name on the command line, and the name of the file.
     pub(crate) const fn name(self) -> &'static str {

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::sample::{BottomK, Hashed, hash_span};
 use crate::model::{SpanId, SpanKind, StatusCode, TraceId};
+use crate::store::intern::ResourceInfo;
 use crate::store::{Facts, Names, OperationId, SpanRecord};
 use crate::trace::{Parent, TraceView};
 
@@ -78,8 +79,7 @@ pub struct ClockReader {
 }
 
 impl ClockReader {
-    fn of(names: &Names, operation: OperationId) -> Self {
-        let resource = names.resource_of(operation);
+    fn of(resource: &ResourceInfo) -> Self {
         Self {
             host: resource.host.clone(),
             instance: resource.instance.clone(),
@@ -162,27 +162,62 @@ impl ClockPairs {
 
     /// The hops by caller and callee; those within one process are left out.
     pub fn by_readers(&self, names: &Names) -> BTreeMap<(ClockReader, ClockReader), PairedHops> {
-        let mut paired: BTreeMap<_, PairedHops> = BTreeMap::new();
+        let readers = Readers::of(names);
+        let mut paired: BTreeMap<(u32, u32), PairedHops> = BTreeMap::new();
         for hop in self.hops.sorted() {
-            let readers = (ClockReader::of(names, hop.client), ClockReader::of(names, hop.server));
-            if !readers.0.is_identified() || !readers.1.is_identified() || readers.0 == readers.1 {
+            let (client, server) = (readers.number(names, hop.client), readers.number(names, hop.server));
+            if client == server || ![client, server].iter().all(|number| readers.is_identified(*number)) {
                 continue;
             }
             let step = |operation| self.steps.get(&operation).copied().unwrap_or(1);
             let resolution_ns = step(hop.client).max(step(hop.server));
-            let pairs =
-                paired.entry(readers).or_insert_with(|| PairedHops { hops: Vec::new(), resolution_ns });
+            let pairs = paired
+                .entry((client, server))
+                .or_insert_with(|| PairedHops { hops: Vec::new(), resolution_ns });
             pairs.resolution_ns = pairs.resolution_ns.max(resolution_ns);
             pairs.hops.push(hop);
         }
+        let reader = |number: u32| readers.sorted[number as usize].clone();
         paired
+            .into_iter()
+            .map(|((client, server), pairs)| ((reader(client), reader(server)), pairs))
+            .collect()
     }
 
     /// Services that make or take calls without saying on which host or in which process they run.
     pub fn unidentified_services(&self, names: &Names) -> BTreeSet<Box<str>> {
+        let readers = Readers::of(names);
         let operations = self.hops.sorted().into_iter().flat_map(|hop| [hop.client, hop.server]);
-        let readers = operations.map(|operation| ClockReader::of(names, operation));
-        readers.filter(|reader| !reader.is_identified()).map(|reader| reader.service).collect()
+        let numbers: BTreeSet<u32> = operations.map(|operation| readers.number(names, operation)).collect();
+        let unidentified = numbers.into_iter().filter(|number| !readers.is_identified(*number));
+        unidentified.map(|number| readers.sorted[number as usize].service.clone()).collect()
+    }
+}
+
+/// All clock readers, numbered in their order, so that hops can be told apart by numbers.
+struct Readers {
+    sorted: Vec<ClockReader>,
+    /// By number of the resource.
+    of_resource: Vec<u32>,
+}
+
+impl Readers {
+    fn of(names: &Names) -> Self {
+        let readers: Vec<ClockReader> = names.resources.iter().map(ClockReader::of).collect();
+        let mut sorted = readers.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let number = |reader| sorted.binary_search(reader).unwrap_or_default() as u32;
+        let of_resource = readers.iter().map(number).collect();
+        Self { sorted, of_resource }
+    }
+
+    fn number(&self, names: &Names, operation: OperationId) -> u32 {
+        self.of_resource[names.operation(operation).resource as usize]
+    }
+
+    fn is_identified(&self, number: u32) -> bool {
+        self.sorted[number as usize].is_identified()
     }
 }
 
