@@ -377,9 +377,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// The index behind this text, if it stands here.
-    fn literal_at(&self, at: usize, literal: &[u8]) -> Option<usize> {
-        let end = at + literal.len();
-        (self.bytes.get(at..end)? == literal).then_some(end)
+    fn literal_at<const LEN: usize>(&self, at: usize, literal: &[u8; LEN]) -> Option<usize> {
+        (self.bytes.get(at..)?.first_chunk() == Some(literal)).then_some(at + LEN)
     }
 
     /// The members of an object as attributes.
