@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use super::{Kind, Made, PROCESSES, Value, attributes, name, resource};
 
-/// Spans of one process that are sent together.
-const BATCH: usize = 200;
+/// Spans of one process that are sent together: what SDKs send at most by default
+/// (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`).
+const BATCH: usize = 512;
 
 /// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -265,23 +265,24 @@ pub struct OffsetInterval {
 /// [`UNBOUNDED_LOW`] or [`UNBOUNDED_HIGH`].
 pub fn level_interval(hops: &[Hop]) -> Option<OffsetInterval> {
     let needed = ((1.0 - OUTLIERS) * hops.len() as f64).ceil() as usize;
-    let mut borders: Vec<(i64, i32)> =
-        hops.iter().flat_map(|hop| [(hop.low_ns, -1), (hop.high_ns, 1)]).collect();
-    // Openings come before closings at the same point: the intervals are closed.
-    borders.sort_unstable();
+    let mut openings: Vec<i64> = hops.iter().map(|hop| hop.low_ns).collect();
+    let mut closings: Vec<i64> = hops.iter().map(|hop| hop.high_ns).collect();
+    openings.sort_unstable();
+    closings.sort_unstable();
+    let mut openings = openings.into_iter().peekable();
     let (mut open, mut most) = (0_usize, 0_usize);
     let (mut low, mut high) = (None, None);
-    for (at, border) in borders {
-        if border < 0 {
+    for closing in closings {
+        // Openings come before closings at the same point: the intervals are closed.
+        while let Some(opening) = openings.next_if(|opening| *opening <= closing) {
             open += 1;
             most = most.max(open);
             if open >= needed && low.is_none() {
-                low = Some(at);
+                low = Some(opening);
             }
-            continue;
         }
         if open >= needed {
-            high = Some(at);
+            high = Some(closing);
         }
         open -= 1;
     }

@@ -131,7 +131,7 @@ impl<'a> Cursor<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("expected a member name in quotes"));
             }
-            let key = self.string()?;
+            let key = self.string_here()?;
             self.expect(b':', "expected ':' after a member name")?;
             member(self, &key)?;
             match self.peek() {
@@ -174,9 +174,9 @@ impl<'a> Cursor<'a> {
         if self.peek().is_none() { JsonError::Ended } else { JsonError::Unexpected(wanted) }
     }
 
-    /// Reads a string, which must be next.
-    pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
-        self.expect(b'"', "expected a string")?;
+    /// Reads a string whose opening quote is here.
+    fn string_here(&mut self) -> Result<Cow<'a, str>> {
+        self.at += 1;
         let start = self.at;
         let (end, escaped) = self.string_end()?;
         self.at = end + 1;
@@ -215,6 +215,7 @@ impl<'a> Cursor<'a> {
         String::from_utf8_lossy(raw)
     }
 
+    #[cold]
     fn unescape(&mut self, raw: &'a [u8]) -> Result<String> {
         let mut text = String::with_capacity(raw.len());
         let mut rest = raw;
@@ -264,7 +265,7 @@ impl<'a> Cursor<'a> {
     /// other value, which is skipped.
     pub(super) fn text(&mut self) -> Result<Option<Cow<'a, str>>> {
         match self.peek() {
-            Some(b'"') => self.string().map(Some),
+            Some(b'"') => self.string_here().map(Some),
             Some(b'-' | b'0'..=b'9') => self.number().map(|number| Some(Cow::Borrowed(number))),
             _ => self.skip().map(|()| None),
         }
@@ -272,7 +273,7 @@ impl<'a> Cursor<'a> {
 
     /// Like [`Self::text`], but only strings count.
     pub(super) fn string_or_skip(&mut self) -> Result<Option<Cow<'a, str>>> {
-        if self.peek() == Some(b'"') { self.string().map(Some) } else { self.skip().map(|()| None) }
+        if self.peek() == Some(b'"') { self.string_here().map(Some) } else { self.skip().map(|()| None) }
     }
 
     /// An unsigned number in digits or in a string; `None` for anything else.
@@ -319,7 +320,7 @@ impl<'a> Cursor<'a> {
     /// Any JSON value as an attribute value: integers stay integers, objects become maps.
     pub(super) fn plain_value(&mut self) -> Result<Value<'a>> {
         match self.peek() {
-            Some(b'"') => self.string().map(Value::String),
+            Some(b'"') => self.string_here().map(Value::String),
             Some(b'-' | b'0'..=b'9') => self.number().map(number_value),
             Some(b'[') => {
                 let mut items = Vec::new();
@@ -488,11 +489,28 @@ pub(super) fn time_ns(text: &str, unit_ns: i64) -> Option<i64> {
 
 /// Nanoseconds from a number in `unit_ns`, given as integer or floating-point text.
 pub(super) fn signed_ns(text: &str, unit_ns: i64) -> Option<i64> {
-    if let Ok(number) = text.parse::<i64>() {
+    if let Some(number) = plain_digits(text).or_else(|| text.parse().ok()) {
         return number.checked_mul(unit_ns);
     }
     let number = text.parse::<f64>().ok()? * unit_ns as f64;
     (number.is_finite() && number.abs() <= 9.2e18).then_some(number as i64)
+}
+
+/// A number without a sign, of so few digits that it cannot overflow: what most times are.
+fn plain_digits(text: &str) -> Option<i64> {
+    const SAFE_DIGITS: usize = 19;
+    if text.is_empty() || text.len() > SAFE_DIGITS {
+        return None;
+    }
+    let mut number = 0_u64;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    i64::try_from(number).ok()
 }
 
 /// What to keep of a malformed time or duration in another unit than ns: the unit is added to a
