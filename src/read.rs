@@ -86,8 +86,8 @@ const WORKER_STACK: usize = 16 << 20;
 /// Reads all inputs.
 pub fn read(expanded: Expanded, options: ReadOptions<'_>) -> ReadOutcome {
     let ended: Vec<AtomicBool> = expanded.inputs.iter().map(|_| AtomicBool::new(false)).collect();
-    let (sender, receiver) = bounded::<Job>(options.threads * 2);
-    let (spare_sender, spare) = bounded::<Vec<u8>>(options.threads * 4);
+    let (sender, receiver) = bounded::<Job>(options.threads);
+    let (spare_sender, spare) = bounded::<Vec<u8>>(options.threads * 3);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..options.threads)
             .filter_map(|_| {

@@ -81,6 +81,17 @@ impl<T: Hashed> BottomK<T> {
         }
     }
 
+    /// Sorts the members and leaves only those that are kept, for [`Self::finished`].
+    pub fn finish(&mut self) {
+        self.prune();
+        self.members.shrink_to_fit();
+    }
+
+    /// The members, smallest hash first, if nothing was added since [`Self::finish`].
+    pub fn finished(&self) -> &[T] {
+        &self.members
+    }
+
     fn prune(&mut self) {
         self.members.sort_unstable();
         self.members.dedup();

@@ -30,7 +30,7 @@ pub struct Chunks<T> {
 }
 
 const FIRST_CHUNK: usize = 8;
-const LARGEST_CHUNK: usize = 512;
+const LARGEST_CHUNK: usize = 256;
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
