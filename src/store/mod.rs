@@ -55,7 +55,7 @@ impl Store {
         let gathered = partition::transpose(rows);
         let partitions = gathered
             .into_par_iter()
-            .map_init(Vec::new, |sorting, parts| {
+            .map_init(partition::Sorting::default, |sorting, parts| {
                 Partition::gather(parts, &translations, accounting.limits(), sorting)
             })
             .collect();

@@ -93,45 +93,58 @@ pub(super) fn transpose(workers: Vec<Vec<Rows>>) -> Vec<Vec<Rows>> {
 pub struct Partition {
     /// One after the other they are sorted, and no trace stands in two of them.
     runs: Vec<Vec<SpanRecord>>,
-    boundaries: Vec<BoundaryRow>,
+    /// Likewise, by the position of the span.
+    boundary_runs: Vec<Vec<BoundaryRow>>,
     links: Vec<LinkRow>,
+}
+
+/// Where one partition at a time is sorted.
+#[derive(Debug, Default)]
+pub(super) struct Sorting {
+    spans: Vec<SpanRecord>,
+    boundaries: Vec<BoundaryRow>,
 }
 
 impl Partition {
     /// Joins the rows of all workers, gives operations and boundaries their final numbers, and
     /// drops what lies behind the point where an input was ended by a limit: whether another
     /// worker had already read it is chance. The records stay in the memory that they were in, so
-    /// that all of them never exist twice; `sorting` is where one partition at a time is sorted.
+    /// that all of them never exist twice.
     pub(super) fn gather(
         parts: Vec<Rows>,
         translations: &[Translation],
         limits: &InputLimits,
-        sorting: &mut Vec<SpanRecord>,
+        sorting: &mut Sorting,
     ) -> Self {
         let mut partition = Self::default();
-        let mut emptied = Vec::new();
-        sorting.clear();
-        sorting.reserve_exact(parts.iter().map(|rows| rows.spans.len()).sum());
-        partition.boundaries.reserve_exact(parts.iter().map(|rows| rows.boundaries.len()).sum());
+        let (mut emptied_spans, mut emptied_boundaries) = (Vec::new(), Vec::new());
+        let Sorting { spans, boundaries } = sorting;
+        spans.clear();
+        spans.reserve_exact(parts.iter().map(|rows| rows.spans.len()).sum());
+        boundaries.clear();
+        boundaries.reserve_exact(parts.iter().map(|rows| rows.boundaries.len()).sum());
         for (rows, translation) in parts.into_iter().zip(translations) {
             for mut chunk in rows.spans.into_chunks() {
-                sorting.extend(chunk.drain(..).filter(|row| limits.keeps(row.source)).map(|mut row| {
+                spans.extend(chunk.drain(..).filter(|row| limits.keeps(row.source)).map(|mut row| {
                     row.operation = translation.operations[row.operation as usize];
                     row
                 }));
-                emptied.push(chunk);
+                emptied_spans.push(chunk);
             }
-            for chunk in rows.boundaries.into_chunks() {
-                partition.boundaries.extend(chunk.into_iter().map(|mut row| {
+            for mut chunk in rows.boundaries.into_chunks() {
+                boundaries.extend(chunk.drain(..).map(|mut row| {
                     row.boundary = translation.boundaries[row.boundary as usize];
                     row
                 }));
+                emptied_boundaries.push(chunk);
             }
             partition.links.extend(rows.links.into_chunks().flatten());
         }
-        sorting.sort_unstable_by(SpanRecord::order);
-        partition.runs = runs(sorting, emptied);
-        partition.boundaries.sort_unstable_by_key(|row| (row.source, row.boundary));
+        spans.sort_unstable_by(SpanRecord::order);
+        boundaries.sort_unstable_by_key(|row| (row.source, row.boundary));
+        partition.runs = runs(spans, emptied_spans, |one, other| one.trace_id() == other.trace_id());
+        partition.boundary_runs =
+            runs(boundaries, emptied_boundaries, |one, other| one.source == other.source);
         partition.links.sort_unstable_by_key(|row| (row.source, row.trace_id, row.span_id));
         partition
     }
@@ -154,8 +167,11 @@ impl Partition {
 
     /// What a span says about its other side.
     pub fn boundary(&self, span: &SpanRecord) -> Option<BoundaryRow> {
-        let at = self.boundaries.partition_point(|row| row.source < span.source);
-        self.boundaries.get(at).copied().filter(|row| row.source == span.source)
+        let runs = &self.boundary_runs;
+        let run = runs.partition_point(|run| run.last().is_some_and(|last| last.source < span.source));
+        let run = runs.get(run)?;
+        let at = run.partition_point(|row| row.source < span.source);
+        run.get(at).copied().filter(|row| row.source == span.source)
     }
 
     /// The links of a span.
@@ -176,35 +192,35 @@ impl Partition {
     }
 }
 
-/// Copies sorted records into emptied chunks, as many whole traces as fit into each.
-fn runs(sorted: &[SpanRecord], mut emptied: Vec<Vec<SpanRecord>>) -> Vec<Vec<SpanRecord>> {
+/// Copies sorted rows into emptied chunks, as many whole groups as fit into each.
+fn runs<T: Copy>(
+    sorted: &[T],
+    mut emptied: Vec<Vec<T>>,
+    is_one_group: impl Fn(&T, &T) -> bool,
+) -> Vec<Vec<T>> {
     emptied.sort_unstable_by_key(Vec::capacity);
+    // How many rows at the beginning, at most `most`, are whole groups.
+    let whole_groups = |rows: &[T], most: usize| match rows.get(most) {
+        None => rows.len(),
+        Some(cut) => rows[..most].iter().rposition(|row| !is_one_group(row, cut)).map_or(0, |last| last + 1),
+    };
     let mut runs = Vec::new();
     let mut rest = sorted;
-    while !rest.is_empty() {
+    while let Some(first) = rest.first() {
         let mut run = emptied.pop().unwrap_or_default();
-        let fitting = whole_traces(rest, run.capacity());
-        let len =
-            if fitting > 0 { fitting } else { first_trace(rest).max(whole_traces(rest, LARGEST_CHUNK)) };
+        let len = match whole_groups(rest, run.capacity()) {
+            0 => {
+                let first_group = rest.partition_point(|row| is_one_group(row, first));
+                first_group.max(whole_groups(rest, LARGEST_CHUNK))
+            }
+            fitting => fitting,
+        };
         run.reserve_exact(len);
         run.extend_from_slice(&rest[..len]);
         runs.push(run);
         rest = &rest[len..];
     }
     runs
-}
-
-/// How many records at the beginning, at most `most`, are whole traces.
-fn whole_traces(sorted: &[SpanRecord], most: usize) -> usize {
-    if most >= sorted.len() {
-        return sorted.len();
-    }
-    let cut = sorted[most].trace_id();
-    sorted[..most].iter().rposition(|record| record.trace_id() != cut).map_or(0, |last| last + 1)
-}
-
-fn first_trace(sorted: &[SpanRecord]) -> usize {
-    sorted.partition_point(|record| record.trace_id() == sorted[0].trace_id())
 }
 
 #[cfg(test)]
@@ -235,7 +251,10 @@ mod tests {
             .collect();
         for capacities in [&[][..], &[8, 16, 512, 512], &[512; 9], &[1; 2]] {
             let emptied = capacities.iter().map(|capacity| Vec::with_capacity(*capacity)).collect();
-            let partition = Partition { runs: runs(&sorted, emptied), ..Partition::default() };
+            let partition = Partition {
+                runs: runs(&sorted, emptied, |one, other| one.trace_id() == other.trace_id()),
+                ..Partition::default()
+            };
             assert_eq!(partition.runs.concat(), sorted);
             let found: Vec<u64> = partition.traces().map(|trace| trace.len() as u64).collect();
             assert_eq!(found, sizes);
