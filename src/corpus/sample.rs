@@ -75,8 +75,13 @@ impl<T: Hashed> BottomK<T> {
         if !self.wants(member.hash()) || self.capacity == 0 {
             return;
         }
+        let most = self.capacity.saturating_add(self.capacity / 4).min(usize::MAX - 1);
+        if self.members.len() == self.members.capacity() {
+            // Doubling would reserve far more than is ever used.
+            self.members.reserve_exact(self.members.len().max(8).min(most + 1 - self.members.len()));
+        }
         self.members.push(member);
-        if self.members.len() > self.capacity.saturating_add(self.capacity / 4) {
+        if self.members.len() > most {
             self.prune();
         }
     }
