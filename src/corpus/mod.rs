@@ -152,10 +152,12 @@ impl SpanIdSketch {
         self.sample.merge(&other.sample);
     }
 
-    /// The kept occurrences of each kept id, ids by hash, occurrences by trace.
+    /// The kept occurrences of each kept id that occurs more than once, ids by hash, occurrences by
+    /// trace.
     pub fn by_id(&self) -> Vec<Vec<Sampled>> {
         let sorted = self.sample.finished();
         // With a full sample the occurrences of the last id may be incomplete; that loses nothing.
-        sorted.chunk_by(|one, other| one.span_id == other.span_id).map(<[Sampled]>::to_vec).collect()
+        let ids = sorted.chunk_by(|one, other| one.span_id == other.span_id);
+        ids.filter(|occurrences| occurrences.len() > 1).map(<[Sampled]>::to_vec).collect()
     }
 }
