@@ -230,7 +230,9 @@ impl WorkerOperation {
 
 fn operation_hash(resource: u32, scope: u32, kind: SpanKind, name: &str) -> u64 {
     let place = u64::from(resource) << 32 | u64::from(scope) << 3 | kind as u64;
-    xxh3_64(name.as_bytes()) ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    let mixed = (xxh3_64(name.as_bytes()) ^ place).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // The resource is only in the upper half so far, and a table looks at the lower one.
+    mixed ^ mixed >> 32
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
