@@ -23,8 +23,9 @@ static RULE: Rule = Rule {
     fix: "Find out why the parent span was not recorded, exported or stored.
 Parent in another process: check that the calling service exports to this backend, and that it samples \
 with a parent-based sampler (`OTEL_TRACES_SAMPLER=parentbased_always_on` or `parentbased_traceidratio`).
-Parent in the same process: look for spans that are never ended, for a Collector filter that drops spans, \
-and for exporter queues that overflow (raise `OTEL_BSP_MAX_QUEUE_SIZE`).
+Parent in the same process: look for a code path on which the span is never ended \
+(`try { … } finally { span.end() }`), and for a Collector filter that drops spans of its scope.
+Losses under load: the exporter's queue overflows; raise `OTEL_BSP_MAX_QUEUE_SIZE` of the parent's service.
 Losses at the end of a process: flush on shutdown (`process.on('SIGTERM', () => sdk.shutdown())`).
 Tail sampling on several Collectors: route by trace id (`loadbalancing` exporter with `routing_key: traceID`).",
     example: "
@@ -140,10 +141,18 @@ fn finding(case: &Case<'_>, group: &Group) -> Finding {
     if let Some(longest_ns) = all.extremes.get("cover").filter(|longest| **longest > 0) {
         finding.support.push(Evidence::ShadowOfParent { longest_ns: *longest_ns });
     }
+    finding.remedy.steps.retain(|step| fits(step, remote, local));
     finding.message = message(&finding, remote, local);
     finding.decides = Some(decides(remote, local));
     finding.lower_when_rare();
     finding
+}
+
+/// Whether a step of the remedy can help when the absent parents ran where the flags say.
+fn fits(step: &str, remote: u64, local: u64) -> bool {
+    let is_for_remote = step.starts_with("Parent in another process");
+    let is_for_local = step.starts_with("Parent in the same process");
+    !(is_for_remote && remote == 0 && local > 0 || is_for_local && local == 0 && remote > 0)
 }
 
 fn message(finding: &Finding, remote: u64, local: u64) -> String {
