@@ -53,6 +53,8 @@ pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Repor
 
 /// Finds one trace by the beginning of its id, or by its low 64 bits.
 pub fn show(prefix: &str, inputs: Expanded, settings: &Settings, session: Session<'_>) -> ShowOutcome {
+    // Every affected span is kept: any of them may be in the trace that is wanted.
+    let settings = &Settings { occurrences: Occurrences::All, ..settings.clone() };
     let mut examined = examine(inputs, settings, session);
     let found = match shown::find(prefix, &examined.analysis.store) {
         Ok(found) => found,

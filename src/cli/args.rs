@@ -208,6 +208,9 @@ pub(super) struct ShowOutputArgs {
     /// No progress on stderr
     #[arg(long)]
     pub(super) no_progress: bool,
+    /// More: the attributes of every span
+    #[arg(short, long)]
+    pub(super) verbose: bool,
 }
 
 #[derive(Debug, Args)]

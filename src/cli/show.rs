@@ -44,6 +44,7 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let options = RenderOptions {
         width: terminal.columns(),
         color: terminal.color(args.output.color),
+        verbosity: i8::from(args.output.verbose),
         ..RenderOptions::default()
     };
     let mut out = BufWriter::new(anstream::AutoStream::always(io::stdout().lock()));
