@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::json::{Cursor, Result};
-use super::otlp_protobuf::{Signal, frame_length, signal};
+use super::otlp_protobuf::{Signal, frame_length, signal, signal_in_sight, signal_of_whole, varint_length};
 use super::{ALL, Format, Limits};
 
 /// How many bytes of the head are looked at.
@@ -35,6 +35,7 @@ pub struct Head<'a> {
 enum Binary {
     Frames,
     Protobuf(Signal),
+    Delimited(Signal),
 }
 
 /// The keys of the JSON values in a head, with the first scalar under each.
@@ -93,6 +94,15 @@ impl<'a> Head<'a> {
         self.binary == Some(Binary::Protobuf(Signal::Traces))
     }
 
+    /// Whether it begins with an OTLP traces message that has its length as a varint in front.
+    pub fn is_delimited_traces(&self) -> bool {
+        self.binary == Some(Binary::Delimited(Signal::Traces))
+    }
+
+    fn is_protobuf_of(&self, signal: Signal) -> bool {
+        matches!(self.binary, Some(Binary::Protobuf(found) | Binary::Delimited(found)) if found == signal)
+    }
+
     fn contains(&self, text: &str) -> bool {
         memchr::memmem::find(self.bytes, text.as_bytes()).is_some()
     }
@@ -112,7 +122,8 @@ fn binary(bytes: &[u8]) -> Option<Binary> {
     if begins_with_frame(bytes) {
         return Some(Binary::Frames);
     }
-    signal(bytes).map(Binary::Protobuf)
+    // One message comes first: its own first bytes could pass for a length only where it is damaged.
+    signal(bytes).map(Binary::Protobuf).or_else(|| delimited_signal(bytes).map(Binary::Delimited))
 }
 
 /// Bytes that text has no use for and that every protobuf message or frame has.
@@ -134,6 +145,23 @@ fn begins_with_frame(bytes: &[u8]) -> bool {
     };
     // A frame of 16 MiB or more would be a batch beyond every limit of the Collector.
     plausible && bytes[0] == 0 && payload.get(length).is_none_or(|next| *next == 0)
+}
+
+/// The signal of a message with a varint length in front. What is wholly in sight has to be sound to
+/// its end, and to be followed by the next one; of a longer one a record has to be in sight.
+fn delimited_signal(bytes: &[u8]) -> Option<Signal> {
+    let (length, behind) = varint_length(bytes)?;
+    if behind.first() != Some(&0x0a) {
+        return None;
+    }
+    let Some((message, next)) = behind.split_at_checked(length) else {
+        return signal_in_sight(behind);
+    };
+    let follows = match varint_length(next) {
+        Some((0, _)) | None => true,
+        Some((_, behind)) => behind.first().is_none_or(|tag| *tag == 0x0a),
+    };
+    signal_of_whole(message).filter(|_| follows)
 }
 
 impl Json {
@@ -263,15 +291,13 @@ static OTHERS: &[Other] = &[
     },
     Other {
         recognises: |head| {
-            head.has_any(&["resourceLogs", "resource_logs"])
-                || head.binary == Some(Binary::Protobuf(Signal::Logs))
+            head.has_any(&["resourceLogs", "resource_logs"]) || head.is_protobuf_of(Signal::Logs)
         },
         message: "OTLP logs, which is the wrong signal; export traces (`resourceSpans`)",
     },
     Other {
         recognises: |head| {
-            head.has_any(&["resourceMetrics", "resource_metrics"])
-                || head.binary == Some(Binary::Protobuf(Signal::Metrics))
+            head.has_any(&["resourceMetrics", "resource_metrics"]) || head.is_protobuf_of(Signal::Metrics)
         },
         message: "OTLP metrics, which is the wrong signal; export traces (`resourceSpans`)",
     },
@@ -468,6 +494,17 @@ mod tests {
         let head = Head::new(br#"[[{"traceId":"a","id":"b","tags":{"k":"#);
         assert!(head.is_json() && head.has_all(&["traceId", "id", "tags/k"]));
         assert_eq!(head.text("id"), Some("b"));
+    }
+
+    #[test]
+    fn text_passes_for_no_length_before_a_message() {
+        for text in [
+            "{\n  \"resourceSpans\":[{\"é\":1}]}",
+            "{\n\t\"resourceSpans\":[{\"é\":1}]}",
+            "[\n\n\n\n\n\n\n\n\n\n{\"resourceSpans\":[{\"é\":1}]}]",
+        ] {
+            assert_eq!(found(text.as_bytes()), "Known(\"otlp-json\")", "{text:?}");
+        }
     }
 
     #[test]

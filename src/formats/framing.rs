@@ -19,6 +19,8 @@ pub enum Framing {
     Json(&'static JsonFraming),
     /// Frames with a 4-byte big-endian length in front (Collector file exporter, `format: proto`).
     LengthPrefixed,
+    /// Protobuf messages, each with its length as a varint in front (`writeDelimitedTo`).
+    VarintPrefixed,
     /// One protobuf message whose top-level fields can be decoded one by one.
     ProtobufFields,
 }
@@ -206,6 +208,7 @@ impl Splitter {
         match self.framing {
             Framing::Json(rules) => self.json_step(rules),
             Framing::LengthPrefixed => self.frames_step(length_prefixed_end),
+            Framing::VarintPrefixed => self.frames_step(varint_prefixed_end),
             Framing::ProtobufFields => self.frames_step(protobuf_field_end),
         }
     }
@@ -316,6 +319,14 @@ fn length_prefixed_end(bytes: &[u8]) -> RecordEnd {
         .map_or(RecordEnd::Cut, |length| RecordEnd::At(4 + u64::from(u32::from_be_bytes(*length))))
 }
 
+fn varint_prefixed_end(bytes: &[u8]) -> RecordEnd {
+    match varint(bytes) {
+        Varint::Value(length, len) => length.checked_add(len as u64).map_or(RecordEnd::Broken, RecordEnd::At),
+        Varint::Cut => RecordEnd::Cut,
+        Varint::Broken => RecordEnd::Broken,
+    }
+}
+
 fn protobuf_field_end(bytes: &[u8]) -> RecordEnd {
     let (tag, after_tag) = match varint(bytes) {
         Varint::Value(tag, len) => (tag, len),
@@ -336,10 +347,13 @@ fn protobuf_field_end(bytes: &[u8]) -> RecordEnd {
     body.and_then(|body| body.checked_add(after_tag as u64)).map_or(RecordEnd::Broken, RecordEnd::At)
 }
 
-enum Varint {
+/// What begins some bytes that should begin with a varint.
+pub(super) enum Varint {
     /// The number and how many bytes it takes.
     Value(u64, usize),
+    /// The bytes end inside it.
     Cut,
+    /// It is too long for a number of 64 bits.
     Broken,
 }
 
@@ -347,7 +361,8 @@ enum Varint {
 /// Source: <https://protobuf.dev/programming-guides/encoding/#varints>.
 const VARINT_BYTES: usize = 10;
 
-fn varint(bytes: &[u8]) -> Varint {
+/// Reads a varint.
+pub(super) fn varint(bytes: &[u8]) -> Varint {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(VARINT_BYTES).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);

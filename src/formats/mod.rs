@@ -25,6 +25,7 @@ pub static ALL: &[&dyn Format] = &[
     &otlp_json::OtlpJson,
     &otlp_protobuf::OtlpProtobufFrames,
     &otlp_protobuf::OtlpProtobuf,
+    &otlp_protobuf::OtlpProtobufDelimited,
 ];
 
 /// The format with this name.

@@ -463,6 +463,7 @@ mod tests {
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
+            (by_name("otlp-protobuf-delimited").unwrap(), otlp_protobuf::tests::delimited_sample()),
         ]
     }
 
