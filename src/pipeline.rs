@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use crate::analysis::{self, Analysis};
-use crate::compose::{self, ReadingsOfRun};
+use crate::compose::{self, Lines, ReadingsOfRun};
 use crate::config::{Filter, Occurrences, Settings};
 use crate::formats;
 use crate::formats::whole::{self, WholeSpan, WholeSpans};
@@ -14,6 +14,7 @@ use crate::progress::Progress;
 use crate::read::{self, ReadInput, ReadOptions};
 use crate::report::Report;
 use crate::shown::{self, ShowOutcome};
+use crate::sources::lines::line_numbers;
 use crate::sources::reread::{Wanted, reread};
 use crate::sources::spool::Spool;
 use crate::sources::{Expanded, Input, InputKind};
@@ -40,6 +41,7 @@ pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Repor
     let mut examined = examine(inputs, settings, session);
     let wanted = compose::wanted_whole(&examined.analysis);
     let (whole, not_kept) = examined.read_whole(&wanted, settings);
+    let lines = examined.lines();
     let readings = ReadingsOfRun {
         inputs: &examined.inputs,
         failures: std::mem::take(&mut examined.failures),
@@ -47,6 +49,7 @@ pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Repor
         skipped_files: examined.skipped_files,
         interrupted: examined.interrupted,
         attributes_not_kept: not_kept,
+        lines,
     };
     compose::report(&examined.analysis, readings, settings, &whole)
 }
@@ -141,6 +144,29 @@ impl Examined {
             }
         }
         (spans, not_kept)
+    }
+
+    /// Line numbers of what could not be read, where an editor would show the same.
+    fn lines(&self) -> Lines {
+        let accounting = &self.analysis.store.accounting;
+        let rejects = accounting.rejects.values().flat_map(|(places, _)| places.iter().copied());
+        let unreadable = accounting.unreadable.iter().map(|(input, offset, ..)| (*input, *offset));
+        let mut offsets: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
+        for (input, offset) in rejects.chain(unreadable) {
+            offsets.entry(input).or_default().insert(offset);
+        }
+        let mut lines = Lines::new();
+        for (number, offsets) in offsets {
+            let read = &self.inputs[number];
+            if !read.repeatable || read.compression.is_some() || !read.format.framing().is_text() {
+                continue;
+            }
+            let offsets: Vec<u64> = offsets.into_iter().collect();
+            // Without line numbers the offsets have to do.
+            let numbers = line_numbers(&read.input, &offsets).unwrap_or_default();
+            lines.extend(offsets.into_iter().map(|offset| (number, offset)).zip(numbers));
+        }
+        lines
     }
 
     fn read_input_again(

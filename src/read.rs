@@ -172,6 +172,10 @@ impl SpanSink for DecodeSink<'_> {
     fn invented_row(&mut self) {
         self.store.facts().invented_rows += 1;
     }
+
+    fn partial(&mut self, reason: &str) {
+        self.store.facts().partial.push(Box::from(reason));
+    }
 }
 
 /// Cuts the inputs into blocks, one after the other.

@@ -25,6 +25,13 @@ pub enum Framing {
     ProtobufFields,
 }
 
+impl Framing {
+    /// Whether people can read such an input, so that a line number helps them.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Json(_))
+    }
+}
+
 /// Where a JSON document may be cut.
 #[derive(Debug)]
 pub struct JsonFraming {
@@ -114,7 +121,7 @@ impl Splitter {
         Self::with_block_bytes(framing, limits, BLOCK_BYTES)
     }
 
-    fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
+    pub(super) fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
         Self {
             framing,
             max_record: limits.max_record,

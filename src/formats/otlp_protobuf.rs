@@ -256,6 +256,10 @@ impl SpanSink for Frame<'_> {
     fn invented_row(&mut self) {
         self.sink.invented_row();
     }
+
+    fn partial(&mut self, reason: &str) {
+        self.sink.partial(reason);
+    }
 }
 
 fn decode_json(bytes: Vec<u8>, offset: u64, limits: &Limits, sink: &mut dyn SpanSink) {

@@ -2,6 +2,7 @@
 //! only a part; it knows nothing about spans.
 
 pub mod blocks;
+pub mod lines;
 mod open;
 pub mod reread;
 pub mod spool;
