@@ -284,11 +284,11 @@ pub fn detect(head: &Head<'_>) -> Detection {
         return Detection::Other(other.message);
     }
     Detection::Unknown(if head.json.any {
-        "JSON that is no trace export; export OTLP JSON (Collector file exporter) or Jaeger JSON (/api/traces/{id}?raw=true)"
+        "JSON that is no trace export; export OTLP JSON with the Collector's file exporter, or Jaeger JSON from /api/traces/{id}?raw=true"
     } else if looks_binary(head.bytes) {
-        "binary data that is no OTLP protobuf; export OTLP (Collector file exporter) or Jaeger JSON (/api/traces/{id}?raw=true)"
+        "binary data that is no OTLP protobuf; export OTLP with the Collector's file exporter, or Jaeger JSON from /api/traces/{id}?raw=true"
     } else {
-        "text that is no trace export; export OTLP JSON (Collector file exporter) or Jaeger JSON (/api/traces/{id}?raw=true)"
+        "text that is no trace export; export OTLP JSON with the Collector's file exporter, or Jaeger JSON from /api/traces/{id}?raw=true"
     })
 }
 

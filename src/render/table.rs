@@ -665,6 +665,19 @@ mod tests {
 
     const RULES: [&str; 3] = ["clock-skew", "duplicate-span", "orphan-span"];
 
+    #[test]
+    fn coverage_names_what_a_source_left_out() {
+        let source = |reason: &str| crate::report::PartialSource {
+            input: "export.json".to_owned(),
+            reason: reason.to_owned(),
+        };
+        let coverage =
+            Coverage { partial_sources: vec![source("gone"), source("late")], ..Coverage::default() };
+        let lines = coverage_sentences(&coverage);
+        assert_eq!(lines[0], ("partial", "export.json: gone".to_owned()));
+        assert_eq!(lines[1], ("", "export.json: late".to_owned()));
+    }
+
     fn rendered(report: &Report, options: &RenderOptions) -> String {
         let mut out = Vec::new();
         render_with(report, options, &RULES, &mut out).unwrap();

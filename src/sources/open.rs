@@ -370,4 +370,15 @@ pub(super) mod tests {
         assert!(open(&input, &Limits::default()).unwrap().repeatable);
         assert!(!open_stream(&input, Box::new(&b"{}"[..]), &Limits::default()).unwrap().repeatable);
     }
+
+    #[test]
+    fn counts_bytes_as_they_are_stored() {
+        let stored = gzip(&lines(1000));
+        let (_file, input) = file(&stored);
+        assert_eq!(input.size(), Some(stored.len() as u64));
+        let mut opened = open(&input, &Limits::default()).unwrap();
+        let counter = opened.stored.clone();
+        io::copy(&mut opened, &mut io::sink()).unwrap();
+        assert_eq!(counter.read(), stored.len() as u64);
+    }
 }
