@@ -169,7 +169,19 @@ impl Accounting {
                 merged.add(block);
             }
         }
+        merged.note_rest_behind_limits();
         merged
+    }
+
+    /// What was read of an input behind the point where a limit ended it was read in vain.
+    fn note_rest_behind_limits(&mut self) {
+        let limits: Vec<_> = self.limits.iter().collect();
+        for (input, position, limit) in limits {
+            let rest = self.inputs[input].bytes.saturating_sub(position);
+            if rest > 0 {
+                self.unreadable(input, position, rest, Box::from(limit.as_str()));
+            }
+        }
     }
 
     fn add(&mut self, block: BlockFacts) {
