@@ -5,30 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::analysis::Analysis;
 use crate::config::{Occurrences, Settings};
 use crate::corpus::sample::Sampled;
+use crate::exemplars::{exemplars, leading_spans};
 use crate::exit::Exit;
 use crate::finding::Finding;
 use crate::formats::Format;
 use crate::formats::whole::WholeSpan;
 use crate::gate::Readings;
-use crate::graph::{Node, SpanGraph};
 use crate::model::time::rfc3339;
 use crate::model::value::first_of;
-use crate::model::{SpanKind, TraceId, Value};
+use crate::model::{SpanId, TraceId, Value};
 use crate::read::ReadInput;
 use crate::report::{
-    self, Capabilities, Coverage, Evidence, Exemplar, ExemplarSpan, FindingState, Input, LimitReached,
-    Location, NotJudged, Occurrence, PartialSource, Reject, RepairCount, Report, SCHEMA, Severity,
-    SeverityCounts, Summary, Tool, Unreadable, Verdict,
+    self, Capabilities, Coverage, Evidence, Exemplar, FindingState, Input, LimitReached, Location, NotJudged,
+    Occurrence, PartialSource, Reject, RepairCount, Report, SCHEMA, Severity, SeverityCounts, Summary, Tool,
+    Unreadable, Verdict,
 };
 use crate::store::accounting::Accounting;
-use crate::trace::{FlatPass, Parent, Scope, TraceView};
+use crate::store::partition::index_of_span;
 
 /// Affected spans kept at least, so that exemplars can be chosen.
 pub(crate) const SAMPLE: usize = 20;
-/// Traces shown with a finding.
-const EXEMPLARS: usize = 3;
-/// A trace up to this size is shown whole; a larger one is cut around the break to this size.
-const EXEMPLAR_SPANS: usize = 40;
 
 /// What was read, for the report.
 pub(crate) struct ReadingsOfRun<'r> {
@@ -51,32 +47,19 @@ pub(crate) struct ReadingsOfRun<'r> {
 /// Line numbers by input and offset.
 pub(crate) type Lines = BTreeMap<(usize, u64), u64>;
 
-/// The spans that should be read whole for the report: those at which findings can be seen.
-pub(crate) fn wanted_whole(analysis: &Analysis) -> BTreeSet<(TraceId, crate::model::SpanId)> {
-    let shown = analysis.findings.iter().flat_map(exemplar_spans);
-    shown.map(|span| (span.trace_id, span.span_id)).collect()
-}
-
-/// The affected spans that lead the exemplars of a finding, one a trace.
-fn exemplar_spans(finding: &Finding) -> Vec<Sampled> {
-    let mut traces = BTreeSet::new();
-    let mut spans = finding.occurrences.clone();
-    spans.retain(|span| traces.insert(span.trace_id));
-    spans.truncate(EXEMPLARS);
-    spans
-}
-
 /// Composes the report. `whole` holds whole spans by (trace, span).
 pub(crate) fn report(
     analysis: &Analysis,
     mut read: ReadingsOfRun<'_>,
     settings: &Settings,
-    whole: &BTreeMap<(TraceId, crate::model::SpanId), WholeSpan>,
+    whole: &BTreeMap<(TraceId, SpanId), WholeSpan>,
 ) -> Report {
     let lines = std::mem::take(&mut read.lines);
     let composer = Composer { analysis, inputs: read.inputs, settings, whole, lines };
+    let exemplars = exemplars(analysis, settings.trace_url.as_deref());
+    let findings = analysis.findings.iter().zip(exemplars);
     let findings: Vec<report::Finding> =
-        analysis.findings.iter().map(|finding| composer.finding(finding)).collect();
+        findings.map(|(finding, exemplars)| composer.finding(finding, exemplars)).collect();
     let mut coverage = composer.coverage(read.skipped_files);
     coverage.attributes_not_kept = std::mem::take(&mut read.attributes_not_kept);
     let failing = findings.iter().filter(|finding| finding.fails_gate).count();
@@ -113,7 +96,7 @@ struct Composer<'c> {
     analysis: &'c Analysis,
     inputs: &'c [ReadInput],
     settings: &'c Settings,
-    whole: &'c BTreeMap<(TraceId, crate::model::SpanId), WholeSpan>,
+    whole: &'c BTreeMap<(TraceId, SpanId), WholeSpan>,
     lines: Lines,
 }
 
@@ -273,13 +256,13 @@ impl Composer<'_> {
         }
     }
 
-    fn finding(&self, finding: &Finding) -> report::Finding {
+    fn finding(&self, finding: &Finding, exemplars: Vec<Exemplar>) -> report::Finding {
         let gate = &self.settings.gate;
         let service = finding.to.as_ref().and_then(|side| side.service.as_deref());
         let is_ignored = gate.ignores.iter().any(|(rule, only)| {
             rule == finding.rule.name && only.as_deref().is_none_or(|only| Some(only) == service)
         });
-        let shown = exemplar_spans(finding);
+        let shown = leading_spans(finding);
         let evidence = finding.evidence().map(|evidence| Evidence {
             kind: evidence.kind().to_owned(),
             text: evidence.text(),
@@ -310,7 +293,7 @@ impl Composer<'_> {
             evidence: evidence.collect(),
             remedy: finding.remedy.clone(),
             locations: self.locations(&shown),
-            exemplars: shown.iter().filter_map(|span| self.exemplar(finding, span)).collect(),
+            exemplars,
             occurrences: self.occurrences(finding),
             occurrences_total: finding.occurrences_total,
         }
@@ -346,7 +329,7 @@ impl Composer<'_> {
         }
         let inputs = shown.iter().filter_map(|span| {
             let (_, records) = self.analysis.store.trace(span.trace_id)?;
-            let record = records.iter().find(|record| record.span_id() == span.span_id)?;
+            let record = &records[index_of_span(records, span.span_id)?];
             Some(Location { path: self.path(record.input()), line: None, kind: "input".to_owned() })
         });
         locations.extend(inputs);
@@ -354,135 +337,6 @@ impl Composer<'_> {
         locations
             .retain(|location| seen.insert((location.kind.clone(), location.path.clone(), location.line)));
         locations
-    }
-
-    fn exemplar(&self, finding: &Finding, shown: &Sampled) -> Option<Exemplar> {
-        let (partition, records) = self.analysis.store.trace(shown.trace_id)?;
-        let mut pass = FlatPass::default();
-        let everything = Scope::default();
-        let trace = pass.run(&self.analysis.store.names, partition, records, &everything)?;
-        let graph = SpanGraph::new(&trace);
-        let affected: BTreeSet<_> = finding
-            .occurrences
-            .iter()
-            .filter(|span| span.trace_id == shown.trace_id)
-            .map(|span| span.span_id)
-            .collect();
-        let shown_at = trace.spans.iter().position(|span| span.span_id() == shown.span_id)?;
-        // Siblings that lost the same parent are part of the break.
-        let lost_parent = match trace.parents[shown_at] {
-            Parent::Missing => trace.spans[shown_at].parent_id(),
-            Parent::None | Parent::Itself | Parent::Span(_) => None,
-        };
-        let is_affected = |node: Node| {
-            let Node::Span(index) = node else { return false };
-            let span = &trace.spans[index as usize];
-            affected.contains(&span.span_id()) || (lost_parent.is_some() && span.parent_id() == lost_parent)
-        };
-        let kept = around(&graph, shown, &trace);
-        let spans = graph
-            .in_tree_order()
-            .into_iter()
-            .filter(|(node, _)| kept.as_ref().is_none_or(|kept| kept.contains(node)))
-            .map(|(node, _)| exemplar_span(&trace, graph.node(node), is_affected(graph.node(node))));
-        let mut spans: Vec<ExemplarSpan> = spans.collect();
-        let lost_parent = lost_parent.map(|id| id.to_string());
-        for span in
-            spans.iter_mut().filter(|span| span.missing && Some(&span.span_id) == lost_parent.as_ref())
-        {
-            fill_missing(span, finding);
-        }
-        Some(Exemplar {
-            trace_id: shown.trace_id.to_string(),
-            url: trace_url(self.settings.trace_url.as_deref(), shown.trace_id),
-            cut: kept.is_some(),
-            spans,
-        })
-    }
-}
-
-/// Gives a placeholder what the finding concludes about the missing span.
-fn fill_missing(span: &mut ExemplarSpan, finding: &Finding) {
-    let Some(from) = finding.from.as_ref().filter(|from| from.inferred) else { return };
-    span.service.clone_from(&from.service);
-    span.operation.clone_from(&from.operation);
-    span.kind.clone_from(&from.kind);
-}
-
-/// The page of a trace in the user's backend.
-pub(crate) fn trace_url(template: Option<&str>, trace_id: TraceId) -> Option<String> {
-    template.map(|template| template.replace("{trace_id}", &trace_id.to_string()))
-}
-
-/// The nodes nearest to a span, found in rings over parents and children; `None` when the whole
-/// trace is small enough.
-fn around(
-    graph: &SpanGraph,
-    shown: &Sampled,
-    trace: &TraceView<'_>,
-) -> Option<BTreeSet<petgraph::graph::NodeIndex>> {
-    if graph.len() <= EXEMPLAR_SPANS {
-        return None;
-    }
-    let index = trace.spans.iter().position(|span| span.span_id() == shown.span_id)?;
-    let start = graph.node_of(index)?;
-    let mut kept = BTreeSet::from([start]);
-    // The way up comes first: it is what leads to the break.
-    let mut above = graph.parent(start);
-    while let Some(node) = above.filter(|_| kept.len() < EXEMPLAR_SPANS / 2) {
-        kept.insert(node);
-        above = graph.parent(node);
-    }
-    let mut ring: Vec<_> = kept.iter().copied().collect();
-    while !ring.is_empty() && kept.len() < EXEMPLAR_SPANS {
-        let mut next = Vec::new();
-        for node in ring {
-            for child in graph.children(node) {
-                if kept.len() < EXEMPLAR_SPANS && kept.insert(child) {
-                    next.push(child);
-                }
-            }
-        }
-        ring = next;
-    }
-    Some(kept)
-}
-
-/// A node of a trace as it stands in the report.
-pub(crate) fn exemplar_span(trace: &TraceView<'_>, node: Node, affected: bool) -> ExemplarSpan {
-    let index = match node {
-        Node::Span(index) => index as usize,
-        Node::Missing(span_id) => {
-            return ExemplarSpan {
-                span_id: span_id.to_string(),
-                parent_id: None,
-                service: None,
-                operation: None,
-                kind: None,
-                start: None,
-                duration_ns: None,
-                status: None,
-                missing: true,
-                proposed: false,
-                affected,
-            };
-        }
-    };
-    let span = &trace.spans[index];
-    let service = &trace.names.resource_of(span.operation).service;
-    let kind = trace.kind(index);
-    ExemplarSpan {
-        span_id: span.span_id().to_string(),
-        parent_id: span.parent_id().map(|parent| parent.to_string()),
-        service: (!service.is_empty()).then(|| service.to_string()),
-        operation: Some(trace.names.name_of(span.operation).to_owned()),
-        kind: (kind != SpanKind::Unspecified).then(|| kind.as_str().to_owned()),
-        start: (span.start_ns() != 0).then(|| rfc3339(span.start_ns())),
-        duration_ns: span.is_timed().then(|| span.duration_ns()),
-        status: Some(span.status().as_str().to_owned()),
-        missing: false,
-        proposed: false,
-        affected,
     }
 }
 

@@ -7,6 +7,7 @@ use std::thread;
 use crate::analysis::{self, Analysis};
 use crate::compose::{self, Lines, ReadingsOfRun};
 use crate::config::{Filter, Occurrences, Settings};
+use crate::exemplars;
 use crate::formats;
 use crate::formats::whole::{self, WholeSpan, WholeSpans};
 use crate::model::{SpanId, TraceId};
@@ -39,7 +40,7 @@ pub fn memory_input(path: &str, bytes: &'static [u8]) -> Expanded {
 /// Reads the inputs, analyses them and composes the report.
 pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
     let mut examined = examine(inputs, settings, session);
-    let wanted = compose::wanted_whole(&examined.analysis);
+    let wanted = exemplars::wanted_whole(&examined.analysis);
     let (whole, not_kept) = examined.read_whole(&wanted, settings);
     let lines = examined.lines();
     let readings = ReadingsOfRun {

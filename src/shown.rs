@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::Analysis;
-use crate::compose::exemplar_span;
+use crate::exemplars::exemplar_span;
 use crate::finding::side;
 use crate::formats::whole::WholeSpan;
 use crate::graph::{Node, SpanGraph};
