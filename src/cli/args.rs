@@ -247,6 +247,8 @@ pub(super) enum ListFormat {
     Text,
     /// For programs
     Json,
+    /// For documents
+    Markdown,
 }
 
 /// When to write colours.
