@@ -21,7 +21,7 @@ use crate::report::{
     Tool, Unreadable, Verdict,
 };
 use crate::store::accounting::Accounting;
-use crate::trace::{FlatPass, Scope, TraceView};
+use crate::trace::{FlatPass, Parent, Scope, TraceView};
 
 /// Affected spans kept at least, so that exemplars can be chosen.
 pub(crate) const SAMPLE: usize = 20;
@@ -48,7 +48,7 @@ pub(crate) struct ReadingsOfRun<'r> {
 
 /// The spans that should be read whole for the report: those at which findings can be seen.
 pub(crate) fn wanted_whole(analysis: &Analysis) -> BTreeSet<(TraceId, crate::model::SpanId)> {
-    let shown = analysis.findings.iter().flat_map(|finding| exemplar_spans(finding));
+    let shown = analysis.findings.iter().flat_map(exemplar_spans);
     shown.map(|span| (span.trace_id, span.span_id)).collect()
 }
 
@@ -175,7 +175,11 @@ impl Composer<'_> {
                 info: by_severity(Severity::Info),
             },
             breaks: findings.iter().filter(is_break).count() as u64,
-            traces_affected: self.analysis.traces_affected,
+            // Hops between clocks are a sample; a finding about them knows at least its own traces.
+            traces_affected: findings
+                .iter()
+                .map(|finding| finding.traces)
+                .fold(self.analysis.traces_affected, u64::max),
             first_time: accounting.inputs.iter().filter_map(|input| input.first_ns).min().map(rfc3339),
             last_time: accounting.inputs.iter().filter_map(|input| input.last_ns).max().map(rfc3339),
         }
@@ -345,9 +349,16 @@ impl Composer<'_> {
             .filter(|span| span.trace_id == shown.trace_id)
             .map(|span| span.span_id)
             .collect();
-        let is_affected = |node: Node| match node {
-            Node::Span(index) => affected.contains(&trace.spans[index as usize].span_id()),
-            Node::Missing(_) => false,
+        let shown_at = trace.spans.iter().position(|span| span.span_id() == shown.span_id)?;
+        // Siblings that lost the same parent are part of the break.
+        let lost_parent = match trace.parents[shown_at] {
+            Parent::Missing => trace.spans[shown_at].parent_id(),
+            Parent::None | Parent::Itself | Parent::Span(_) => None,
+        };
+        let is_affected = |node: Node| {
+            let Node::Span(index) = node else { return false };
+            let span = &trace.spans[index as usize];
+            affected.contains(&span.span_id()) || (lost_parent.is_some() && span.parent_id() == lost_parent)
         };
         let kept = around(&graph, shown, &trace);
         let spans = graph
@@ -355,13 +366,26 @@ impl Composer<'_> {
             .into_iter()
             .filter(|(node, _)| kept.as_ref().is_none_or(|kept| kept.contains(node)))
             .map(|(node, _)| exemplar_span(&trace, graph.node(node), is_affected(graph.node(node))));
+        let mut spans: Vec<ExemplarSpan> = spans.collect();
+        let lost_parent = lost_parent.map(|id| id.to_string());
+        for span in spans.iter_mut().filter(|span| span.missing && Some(&span.span_id) == lost_parent.as_ref()) {
+            fill_missing(span, finding);
+        }
         Some(Exemplar {
             trace_id: shown.trace_id.to_string(),
             url: trace_url(self.settings.trace_url.as_deref(), shown.trace_id),
             cut: kept.is_some(),
-            spans: spans.collect(),
+            spans,
         })
     }
+}
+
+/// Gives a placeholder what the finding concludes about the missing span.
+fn fill_missing(span: &mut ExemplarSpan, finding: &Finding) {
+    let Some(from) = finding.from.as_ref().filter(|from| from.inferred) else { return };
+    span.service.clone_from(&from.service);
+    span.operation.clone_from(&from.operation);
+    span.kind.clone_from(&from.kind);
 }
 
 /// The page of a trace in the user's backend.

@@ -30,7 +30,8 @@ pub fn render(trace: &ShownTrace, options: &RenderOptions, out: &mut dyn io::Wri
     }
     for row in tree::layout(&trace.spans, usize::MAX).rows {
         let span = &trace.spans[row.span];
-        let branches = tree::short_branches(&row.branches, name_width / 2);
+        let branches = tree::narrow_branches(&row.branches);
+        let branches = tree::short_branches(&branches, name_width * 2 / 3);
         let label = tree::label(span, row.cyclic);
         let label = text::fit_padded(&label, name_width - text::width(&branches));
         let kind = text::fit_padded(span.kind.as_deref().unwrap_or_default(), 8);
