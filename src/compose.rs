@@ -368,7 +368,9 @@ impl Composer<'_> {
             .map(|(node, _)| exemplar_span(&trace, graph.node(node), is_affected(graph.node(node))));
         let mut spans: Vec<ExemplarSpan> = spans.collect();
         let lost_parent = lost_parent.map(|id| id.to_string());
-        for span in spans.iter_mut().filter(|span| span.missing && Some(&span.span_id) == lost_parent.as_ref()) {
+        for span in
+            spans.iter_mut().filter(|span| span.missing && Some(&span.span_id) == lost_parent.as_ref())
+        {
             fill_missing(span, finding);
         }
         Some(Exemplar {

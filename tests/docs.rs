@@ -1,6 +1,8 @@
 //! Files that are generated from the program and committed: they have to equal what the program
 //! says now. `UPDATE_DOCS=1 cargo test --test docs` writes them anew.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

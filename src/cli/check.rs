@@ -26,22 +26,27 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
     let report = pipeline::run(inputs, &settings, session::with(progress.as_ref()));
     progress.finish();
     let inputs: Vec<String> = settings.inputs.iter().map(|input| text::shell_word(input)).collect();
-    name_failures(&report, &args.output);
+    name_reasons(&report, &args.output);
     write_reports(&report, &args.output, &inputs.join(" "), terminal)?;
     Ok(ExitCode::from(report.exit_code))
 }
 
-/// Says on stderr which inputs could not be read, where the report on stdout does not: exit code 2
-/// must not come without a word.
-fn name_failures(report: &Report, output: &OutputArgs) {
+/// Says on stderr what makes the run an error or inconclusive, where the report on stdout does not:
+/// no such exit code comes without a word.
+fn name_reasons(report: &Report, output: &OutputArgs) {
     let is_told = output.format == "table" && output.output.is_none() && output.verbosity() >= 0;
     if is_told || output.verbosity() < -1 {
         return;
     }
     let mut stderr = io::stderr().lock();
-    for reason in report.reasons.iter().filter(|reason| reason.code == "input-error") {
+    for reason in &report.reasons {
+        let word = match reason.code.as_str() {
+            "finding-at-gate" => continue,
+            "input-error" => "error",
+            _ => "warning",
+        };
         // Nobody is left to tell when even this cannot be written.
-        let _ = writeln!(stderr, "error: {}", text::clean(&reason.message));
+        let _ = writeln!(stderr, "{word}: {}", text::clean(&reason.message));
     }
 }
 
