@@ -78,7 +78,7 @@ _tracemend() {
             fi
             case "${prev}" in
                 --input-format)
-                    COMPREPLY=($(compgen -W "jaeger-json zipkin-json otlp-json otlp-protobuf-frames otlp-protobuf" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "jaeger-json zipkin-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
                     return 0
                     ;;
                 --max-depth)
@@ -196,7 +196,7 @@ _tracemend() {
             fi
             case "${prev}" in
                 --input-format)
-                    COMPREPLY=($(compgen -W "jaeger-json zipkin-json otlp-json otlp-protobuf-frames otlp-protobuf" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "jaeger-json zipkin-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
                     return 0
                     ;;
                 --max-depth)
@@ -543,14 +543,14 @@ _tracemend() {
             return 0
             ;;
         tracemend__subcmd__show)
-            opts="-h --demo --input-format --max-depth --max-string --max-record --max-decompressed --spool-limit --color --no-progress --help"
+            opts="-v -h --demo --input-format --max-depth --max-string --max-record --max-decompressed --spool-limit --color --no-progress --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --input-format)
-                    COMPREPLY=($(compgen -W "jaeger-json zipkin-json otlp-json otlp-protobuf-frames otlp-protobuf" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "jaeger-json zipkin-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
                     return 0
                     ;;
                 --max-depth)

@@ -28,12 +28,13 @@ complete -c tracemend -n "__fish_tracemend_needs_command" -l input-format -d 'Fo
 zipkin-json\t''
 otlp-json\t''
 otlp-protobuf-frames\t''
-otlp-protobuf\t''"
-complete -c tracemend -n "__fish_tracemend_needs_command" -l max-depth -d 'Deepest nesting that is read' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l max-string -d 'Longest string that is read, such as 16MiB' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l max-record -d 'Longest single record that is read, such as 256MiB' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l max-decompressed -d 'Most bytes that a compressed input may become, such as 64GiB' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l spool-limit -d 'Most bytes kept in a private temporary folder of input that cannot be read twice' -r
+otlp-protobuf\t''
+otlp-protobuf-delimited\t''"
+complete -c tracemend -n "__fish_tracemend_needs_command" -l max-depth -d 'Deepest nesting that is read [default: 128]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l max-string -d 'Longest string that is read [default: 16MiB]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l max-record -d 'Longest single record that is read [default: 256MiB]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l max-decompressed -d 'Most bytes that a compressed input may become [default: 64GiB]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l spool-limit -d 'Most bytes kept, compressed, in a private temporary file of input that cannot be read twice [default: 1GiB]' -r
 complete -c tracemend -n "__fish_tracemend_needs_command" -l service -d 'Judge spans of this service only (repeatable); other spans still count as parents' -r
 complete -c tracemend -n "__fish_tracemend_needs_command" -l trace-id -d 'Judge this trace only (repeatable)' -r
 complete -c tracemend -n "__fish_tracemend_needs_command" -l since -d 'Judge the last part of the data only, such as 15m or 1h30m, counted from its newest end' -r
@@ -82,12 +83,13 @@ complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l input-form
 zipkin-json\t''
 otlp-json\t''
 otlp-protobuf-frames\t''
-otlp-protobuf\t''"
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-depth -d 'Deepest nesting that is read' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-string -d 'Longest string that is read, such as 16MiB' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-record -d 'Longest single record that is read, such as 256MiB' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-decompressed -d 'Most bytes that a compressed input may become, such as 64GiB' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l spool-limit -d 'Most bytes kept in a private temporary folder of input that cannot be read twice' -r
+otlp-protobuf\t''
+otlp-protobuf-delimited\t''"
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-depth -d 'Deepest nesting that is read [default: 128]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-string -d 'Longest string that is read [default: 16MiB]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-record -d 'Longest single record that is read [default: 256MiB]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-decompressed -d 'Most bytes that a compressed input may become [default: 64GiB]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l spool-limit -d 'Most bytes kept, compressed, in a private temporary file of input that cannot be read twice [default: 1GiB]' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l service -d 'Judge spans of this service only (repeatable); other spans still count as parents' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l trace-id -d 'Judge this trace only (repeatable)' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l since -d 'Judge the last part of the data only, such as 15m or 1h30m, counted from its newest end' -r
@@ -127,17 +129,19 @@ complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l input-forma
 zipkin-json\t''
 otlp-json\t''
 otlp-protobuf-frames\t''
-otlp-protobuf\t''"
-complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-depth -d 'Deepest nesting that is read' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-string -d 'Longest string that is read, such as 16MiB' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-record -d 'Longest single record that is read, such as 256MiB' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-decompressed -d 'Most bytes that a compressed input may become, such as 64GiB' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l spool-limit -d 'Most bytes kept in a private temporary folder of input that cannot be read twice' -r
+otlp-protobuf\t''
+otlp-protobuf-delimited\t''"
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-depth -d 'Deepest nesting that is read [default: 128]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-string -d 'Longest string that is read [default: 16MiB]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-record -d 'Longest single record that is read [default: 256MiB]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-decompressed -d 'Most bytes that a compressed input may become [default: 64GiB]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l spool-limit -d 'Most bytes kept, compressed, in a private temporary file of input that cannot be read twice [default: 1GiB]' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l color -d 'Colour' -r -f -a "auto\t'On terminals, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l demo -d 'Look into the sample that comes with the program'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l no-progress -d 'No progress on stderr'
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -s v -l verbose -d 'More: the attributes of every span'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -l format -d 'Format of the report' -r -f -a "table\t''
 concise\t''

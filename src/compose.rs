@@ -17,8 +17,8 @@ use crate::model::{SpanKind, TraceId, Value};
 use crate::read::ReadInput;
 use crate::report::{
     self, Capabilities, Coverage, Evidence, Exemplar, ExemplarSpan, FindingState, Input, LimitReached,
-    Location, NotJudged, Occurrence, Reject, RepairCount, Report, SCHEMA, Severity, SeverityCounts, Summary,
-    Tool, Unreadable, Verdict,
+    Location, NotJudged, Occurrence, PartialSource, Reject, RepairCount, Report, SCHEMA, Severity,
+    SeverityCounts, Summary, Tool, Unreadable, Verdict,
 };
 use crate::store::accounting::Accounting;
 use crate::trace::{FlatPass, Parent, Scope, TraceView};
@@ -44,7 +44,12 @@ pub(crate) struct ReadingsOfRun<'r> {
     pub(crate) interrupted: bool,
     /// Inputs of which spans could not be read a second time, and why.
     pub(crate) attributes_not_kept: Vec<String>,
+    /// Line numbers of what could not be read.
+    pub(crate) lines: Lines,
 }
+
+/// Line numbers by input and offset.
+pub(crate) type Lines = BTreeMap<(usize, u64), u64>;
 
 /// The spans that should be read whole for the report: those at which findings can be seen.
 pub(crate) fn wanted_whole(analysis: &Analysis) -> BTreeSet<(TraceId, crate::model::SpanId)> {
@@ -68,7 +73,8 @@ pub(crate) fn report(
     settings: &Settings,
     whole: &BTreeMap<(TraceId, crate::model::SpanId), WholeSpan>,
 ) -> Report {
-    let composer = Composer { analysis, inputs: read.inputs, settings, whole };
+    let lines = std::mem::take(&mut read.lines);
+    let composer = Composer { analysis, inputs: read.inputs, settings, whole, lines };
     let findings: Vec<report::Finding> =
         analysis.findings.iter().map(|finding| composer.finding(finding)).collect();
     let mut coverage = composer.coverage(read.skipped_files);
@@ -108,6 +114,7 @@ struct Composer<'c> {
     inputs: &'c [ReadInput],
     settings: &'c Settings,
     whole: &'c BTreeMap<(TraceId, crate::model::SpanId), WholeSpan>,
+    lines: Lines,
 }
 
 impl Composer<'_> {
@@ -194,7 +201,7 @@ impl Composer<'_> {
                 rejects.push(Reject {
                     input: self.path(*input),
                     offset: *offset,
-                    line: None,
+                    line: self.lines.get(&(*input, *offset)).copied(),
                     reason: reason.as_str().to_owned(),
                     count: if is_last { count - nth as u64 } else { 1 },
                 });
@@ -203,7 +210,7 @@ impl Composer<'_> {
         let unreadable = accounting.unreadable.iter().map(|(input, offset, bytes, reason)| Unreadable {
             input: self.path(*input),
             offset: *offset,
-            line: None,
+            line: self.lines.get(&(*input, *offset)).copied(),
             bytes: *bytes,
             reason: reason.to_string(),
         });
@@ -227,6 +234,7 @@ impl Composer<'_> {
             repairs: repairs.collect(),
             repeated_across_inputs: self.analysis.counts.repeated_across_inputs,
             invented_rows: accounting.invented_rows,
+            partial_sources: self.partial_sources(),
             outside_filter: self.analysis.outside_filter,
             limits_reached: limits.collect(),
             attributes_not_kept: Vec::new(),
@@ -236,6 +244,15 @@ impl Composer<'_> {
             },
             checks_not_possible: self.analysis.not_possible.clone(),
         }
+    }
+
+    fn partial_sources(&self) -> Vec<PartialSource> {
+        let sources = self.accounting().partial.iter().flat_map(|(input, partial)| {
+            let more = (partial.more > 0).then(|| format!("{} more reasons", partial.more));
+            let reasons = partial.reasons.iter().map(ToString::to_string).chain(more);
+            reasons.map(|reason| PartialSource { input: self.path(*input), reason })
+        });
+        sources.collect()
     }
 
     fn readings(&self, read: ReadingsOfRun<'_>) -> Readings {
@@ -250,6 +267,8 @@ impl Composer<'_> {
             limits_reached: accounting.limits().iter().count() as u64,
             damaged_inputs: read.damaged_inputs,
             failures: read.failures,
+            partial_reasons: self.partial_sources().into_iter().map(|source| source.reason).collect(),
+            input_format: self.settings.input_format.clone(),
             interrupted: read.interrupted,
         }
     }

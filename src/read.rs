@@ -80,6 +80,8 @@ struct Job {
     block: Block,
 }
 
+const NAME_THE_FORMAT: &str = "if it is one of `tracemend formats`, name it with --input-format";
+
 /// Workers nest as deep as the input does, up to `--max-depth`.
 const WORKER_STACK: usize = 16 << 20;
 
@@ -172,6 +174,10 @@ impl SpanSink for DecodeSink<'_> {
     fn invented_row(&mut self) {
         self.store.facts().invented_rows += 1;
     }
+
+    fn partial(&mut self, reason: &str) {
+        self.store.facts().partial.push(Box::from(reason));
+    }
 }
 
 /// Cuts the inputs into blocks, one after the other.
@@ -209,7 +215,11 @@ impl<'o> Reader<'o> {
     }
 
     fn read_all(&mut self) {
-        for input in std::mem::take(&mut self.queue) {
+        let queue = std::mem::take(&mut self.queue);
+        if let Some(bytes) = queue.iter().map(Input::size).sum() {
+            self.options.progress.expect_bytes(bytes);
+        }
+        for input in queue {
             if self.is_interrupted() {
                 return;
             }
@@ -226,26 +236,37 @@ impl<'o> Reader<'o> {
     }
 
     fn read_one(&mut self, input: Input) {
+        let size = input.size();
+        let read = self.read_opened(input);
+        // What was left out counts as done, or the bar would never reach its end.
+        self.options.progress.bytes(size.unwrap_or(0).saturating_sub(read));
+    }
+
+    /// Returns how many bytes of the input, as stored, the progress was told of.
+    fn read_opened(&mut self, input: Input) -> u64 {
         let opened = match self.open(&input) {
             Ok(opened) => opened,
-            Err(error) if input.named => return self.failures.push(sentence(&error, &error.help())),
-            Err(_) => {
-                self.skipped_files += 1;
-                return;
+            Err(error) => {
+                self.leave_out(&input, || sentence(&error, &error.help()));
+                return 0;
             }
         };
-        let format = match self.format_of(&opened) {
-            Ok(format) => format,
-            Err(problem) if input.named => {
-                let help = "name the format with --input-format if it is one of `tracemend formats`";
-                return self.failures.push(sentence(&format!("{}: {problem}", input.path), help));
+        match self.format_of(&opened) {
+            Ok(format) => self.read_blocks(input, opened, format),
+            Err((problem, help)) => {
+                self.leave_out(&input, || sentence(&format!("{}: {problem}", input.path), help));
+                0
             }
-            Err(_) => {
-                self.skipped_files += 1;
-                return;
-            }
-        };
-        self.read_blocks(input, opened, format);
+        }
+    }
+
+    /// A named input that cannot be read is a failure; a file met in a folder is only counted.
+    fn leave_out(&mut self, input: &Input, failure: impl FnOnce() -> String) {
+        if input.named {
+            self.failures.push(failure());
+        } else {
+            self.skipped_files += 1;
+        }
     }
 
     fn open(&self, input: &Input) -> Result<Opened, sources::SourceError> {
@@ -257,21 +278,23 @@ impl<'o> Reader<'o> {
         sources::open_stream(input, Box::new(stdin), self.options.limits)
     }
 
-    fn format_of(&self, opened: &Opened) -> Result<&'static dyn Format, &'static str> {
+    /// The format, or what is wrong and what would help.
+    fn format_of(&self, opened: &Opened) -> Result<&'static dyn Format, (&'static str, &'static str)> {
         if let Some(format) = self.options.format {
             return Ok(format);
         }
         match formats::detect(&Head::new(&opened.head)) {
             Detection::Known(format) => Ok(format),
-            Detection::Other(message) => Err(message),
+            Detection::Other(message) => Err((message, "")),
+            Detection::Unknown(message) => Err((message, NAME_THE_FORMAT)),
         }
     }
 
-    fn read_blocks(&mut self, input: Input, opened: Opened, format: &'static dyn Format) {
+    fn read_blocks(&mut self, input: Input, opened: Opened, format: &'static dyn Format) -> u64 {
         let number = self.inputs.len();
         let (compression, repeatable) = (opened.compression, opened.repeatable);
-        let counts_bytes = compression.is_none() && opened.file_size.is_some();
-        self.options.progress.expect_bytes(opened.file_size.filter(|_| counts_bytes).unwrap_or(0));
+        let stored = opened.stored.clone();
+        let mut counted = 0;
         let mut blocks = BlockReader::new(opened, format.framing(), self.options.limits);
         while !self.is_interrupted() && !self.ended[number].load(Ordering::Relaxed) {
             match blocks.next_block() {
@@ -279,7 +302,9 @@ impl<'o> Reader<'o> {
                     if !repeatable {
                         self.spool.add(number, &block);
                     }
-                    self.options.progress.bytes(block.own_len() as u64);
+                    let read = stored.read();
+                    self.options.progress.bytes(read - counted);
+                    counted = read;
                     if self.sender.send(Job { input: number, format, block }).is_err() {
                         break;
                     }
@@ -293,6 +318,7 @@ impl<'o> Reader<'o> {
         }
         let index = blocks.into_index();
         self.inputs.push(ReadInput { input, format, compression, index, repeatable });
+        counted
     }
 
     fn finish(self) -> (Draft, Vec<(usize, Stop)>) {

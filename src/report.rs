@@ -191,6 +191,8 @@ pub struct Coverage {
     pub attributes_not_kept: Vec<String>,
     /// Bounds that ended an input.
     pub limits_reached: Vec<LimitReached>,
+    /// Inputs whose source says that it answered only in part.
+    pub partial_sources: Vec<PartialSource>,
     /// Traces that were read but not judged.
     pub not_judged: NotJudged,
     /// Checks that an input cannot support.
@@ -226,6 +228,16 @@ pub struct Unreadable {
     /// Length in bytes.
     pub bytes: u64,
     /// Why.
+    pub reason: String,
+}
+
+/// An input whose source gave only a part of what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PartialSource {
+    /// Path of the input.
+    pub input: String,
+    /// What the source says.
     pub reason: String,
 }
 

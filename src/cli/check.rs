@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::args::{CheckArgs, OutputArgs};
-use super::progress;
+use super::progress::{self, Wanted};
 use super::session;
 use super::settings;
 use super::terminal::Terminal;
@@ -21,7 +21,7 @@ use crate::sources;
 pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
     let rules: Vec<&str> = crate::analyzers::rules().iter().map(|rule| rule.name).collect();
     let settings = settings::check(args, &rules, terminal)?;
-    let progress = progress::on_stderr(terminal, wants_progress(&args.output));
+    let progress = progress::on_stderr(terminal, wanted_progress(&args.output));
     let inputs = sources::expand(&settings.inputs);
     let report = pipeline::run(inputs, &settings, session::with(progress.as_ref()));
     progress.finish();
@@ -50,9 +50,13 @@ fn name_reasons(report: &Report, output: &OutputArgs) {
     }
 }
 
-/// Whether a run with these flags may show its progress.
-pub(super) fn wants_progress(output: &OutputArgs) -> bool {
-    !output.no_progress && output.quiet == 0
+/// What a run with these flags may say while it works.
+fn wanted_progress(output: &OutputArgs) -> Wanted {
+    match (output.quiet, output.no_progress) {
+        (0, false) => Wanted::Bar,
+        (0, true) => Wanted::Notices,
+        _ => Wanted::Nothing,
+    }
 }
 
 /// Writes every report that was asked for. The files come first: a closed pipe must not cost them.

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::args::ShowArgs;
+use super::progress::{self, Wanted};
 use super::terminal::Terminal;
-use super::{demo, progress, session, settings};
+use super::{demo, session, settings};
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::model::ids;
@@ -25,7 +26,8 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
         pipeline::show(&prefix, demo::sample(), &Settings::default(), session::quiet())
     } else {
         let settings = settings::inputs(&args.input, terminal)?;
-        let progress = progress::on_stderr(terminal, !args.output.no_progress);
+        let wanted = if args.output.no_progress { Wanted::Notices } else { Wanted::Bar };
+        let progress = progress::on_stderr(terminal, wanted);
         let shown = pipeline::show(
             &prefix,
             sources::expand(&settings.inputs),
@@ -50,6 +52,7 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let options = RenderOptions {
         width: terminal.columns(),
         color: terminal.color(args.output.color),
+        verbosity: i8::from(args.output.verbose),
         ..RenderOptions::default()
     };
     let mut out = BufWriter::new(anstream::AutoStream::always(io::stdout().lock()));

@@ -19,8 +19,17 @@ pub enum Framing {
     Json(&'static JsonFraming),
     /// Frames with a 4-byte big-endian length in front (Collector file exporter, `format: proto`).
     LengthPrefixed,
+    /// Protobuf messages, each with its length as a varint in front (`writeDelimitedTo`).
+    VarintPrefixed,
     /// One protobuf message whose top-level fields can be decoded one by one.
     ProtobufFields,
+}
+
+impl Framing {
+    /// Whether people can read such an input, so that a line number helps them.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Json(_))
+    }
 }
 
 /// Where a JSON document may be cut.
@@ -112,7 +121,7 @@ impl Splitter {
         Self::with_block_bytes(framing, limits, BLOCK_BYTES)
     }
 
-    fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
+    pub(super) fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
         Self {
             framing,
             max_record: limits.max_record,
@@ -206,6 +215,7 @@ impl Splitter {
         match self.framing {
             Framing::Json(rules) => self.json_step(rules),
             Framing::LengthPrefixed => self.frames_step(length_prefixed_end),
+            Framing::VarintPrefixed => self.frames_step(varint_prefixed_end),
             Framing::ProtobufFields => self.frames_step(protobuf_field_end),
         }
     }
@@ -316,6 +326,14 @@ fn length_prefixed_end(bytes: &[u8]) -> RecordEnd {
         .map_or(RecordEnd::Cut, |length| RecordEnd::At(4 + u64::from(u32::from_be_bytes(*length))))
 }
 
+fn varint_prefixed_end(bytes: &[u8]) -> RecordEnd {
+    match varint(bytes) {
+        Varint::Value(length, len) => length.checked_add(len as u64).map_or(RecordEnd::Broken, RecordEnd::At),
+        Varint::Cut => RecordEnd::Cut,
+        Varint::Broken => RecordEnd::Broken,
+    }
+}
+
 fn protobuf_field_end(bytes: &[u8]) -> RecordEnd {
     let (tag, after_tag) = match varint(bytes) {
         Varint::Value(tag, len) => (tag, len),
@@ -336,10 +354,13 @@ fn protobuf_field_end(bytes: &[u8]) -> RecordEnd {
     body.and_then(|body| body.checked_add(after_tag as u64)).map_or(RecordEnd::Broken, RecordEnd::At)
 }
 
-enum Varint {
+/// What begins some bytes that should begin with a varint.
+pub(super) enum Varint {
     /// The number and how many bytes it takes.
     Value(u64, usize),
+    /// The bytes end inside it.
     Cut,
+    /// It is too long for a number of 64 bits.
     Broken,
 }
 
@@ -347,7 +368,8 @@ enum Varint {
 /// Source: <https://protobuf.dev/programming-guides/encoding/#varints>.
 const VARINT_BYTES: usize = 10;
 
-fn varint(bytes: &[u8]) -> Varint {
+/// Reads a varint.
+pub(super) fn varint(bytes: &[u8]) -> Varint {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(VARINT_BYTES).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);

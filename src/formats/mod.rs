@@ -25,6 +25,7 @@ pub static ALL: &[&dyn Format] = &[
     &otlp_json::OtlpJson,
     &otlp_protobuf::OtlpProtobufFrames,
     &otlp_protobuf::OtlpProtobuf,
+    &otlp_protobuf::OtlpProtobufDelimited,
 ];
 
 /// The format with this name.
@@ -196,9 +197,12 @@ pub trait SpanSink {
     /// Something was repaired.
     fn repaired(&mut self, repair: Repair);
 
-    /// The source says that it cut this trace.
+    /// Not all of this trace was read: its source says that it cut it, or the input ends inside it.
     fn truncated_trace(&mut self, trace_id: TraceId);
 
     /// A row that the source made up and that is no span (kept out of every count but this one).
     fn invented_row(&mut self) {}
+
+    /// The source says that it answered only in part.
+    fn partial(&mut self, _reason: &str) {}
 }

@@ -359,6 +359,7 @@ pub(super) mod testing {
         pub(in super::super) limits: Vec<Limit>,
         pub(in super::super) repairs: Vec<Repair>,
         pub(in super::super) truncated: Vec<TraceId>,
+        pub(in super::super) partial: Vec<String>,
     }
 
     impl Told {
@@ -397,6 +398,10 @@ pub(super) mod testing {
 
         fn truncated_trace(&mut self, trace_id: TraceId) {
             self.truncated.push(trace_id);
+        }
+
+        fn partial(&mut self, reason: &str) {
+            self.partial.push(reason.to_owned());
         }
     }
 
@@ -463,6 +468,7 @@ mod tests {
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
+            (by_name("otlp-protobuf-delimited").unwrap(), otlp_protobuf::tests::delimited_sample()),
         ]
     }
 

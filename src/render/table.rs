@@ -603,6 +603,9 @@ fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
             format!("{}, {place}; reading it stopped there ({} moves the limit)", limit.limit, limit.flag);
         out.push(("limit", sentence));
     }
+    for source in &coverage.partial_sources {
+        out.push(("partial", format!("{}: {}", source.input, source.reason)));
+    }
     for repair in &coverage.repairs {
         out.push(("repaired", format!("{} × {}", text::count(repair.count), repair.kind)));
     }
@@ -619,7 +622,12 @@ fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
         ("filtered", coverage.outside_filter, ["span", "spans"], "outside the filter; parents only"),
         ("not judged", judged.window_edge_traces, ["trace", "traces"], "at the edge of the time window"),
         ("not judged", judged.settle_traces, ["trace", "traces"], "too young to be whole"),
-        ("not judged", judged.truncated_traces, ["trace", "traces"], "cut by the source"),
+        (
+            "not judged",
+            judged.truncated_traces,
+            ["trace", "traces"],
+            "cut, by the source or by the end of the input",
+        ),
     ];
     for (label, number, [one, many], what) in counted {
         if number > 0 {
@@ -663,6 +671,19 @@ mod tests {
     use crate::render::samples;
 
     const RULES: [&str; 3] = ["clock-skew", "duplicate-span", "orphan-span"];
+
+    #[test]
+    fn coverage_names_what_a_source_left_out() {
+        let source = |reason: &str| crate::report::PartialSource {
+            input: "export.json".to_owned(),
+            reason: reason.to_owned(),
+        };
+        let coverage =
+            Coverage { partial_sources: vec![source("gone"), source("late")], ..Coverage::default() };
+        let lines = coverage_sentences(&coverage);
+        assert_eq!(lines[0], ("partial", "export.json: gone".to_owned()));
+        assert_eq!(lines[1], ("", "export.json: late".to_owned()));
+    }
 
     fn rendered(report: &Report, options: &RenderOptions) -> String {
         let mut out = Vec::new();

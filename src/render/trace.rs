@@ -44,6 +44,10 @@ pub fn render(trace: &ShownTrace, options: &RenderOptions, out: &mut dyn io::Wri
                 writeln!(out, "  ◀ {line}")?;
             }
         }
+        let attributes = trace.attributes.get(row.span).filter(|_| options.verbosity > 0);
+        for attribute in attributes.into_iter().flatten() {
+            writeln!(out, "      {}", text::fit(&text::clean(attribute), width - 6))?;
+        }
     }
     Ok(())
 }

@@ -2,16 +2,17 @@
 //! only a part; it knows nothing about spans.
 
 pub mod blocks;
+pub mod lines;
 mod open;
 pub mod reread;
 pub mod spool;
 pub mod stdin;
 mod walk;
 
-use std::io;
 use std::path::PathBuf;
+use std::{fs, io};
 
-pub use open::{Compression, Damage, Opened, ReadProblem, open, open_stream};
+pub use open::{Compression, Damage, Opened, ReadProblem, StoredBytes, open, open_stream};
 pub use walk::{Expanded, expand};
 
 /// One thing to read.
@@ -24,6 +25,20 @@ pub struct Input {
     /// Whether the user named it, so that not being able to read it is an error. Files met in a
     /// folder are not named.
     pub named: bool,
+}
+
+impl Input {
+    /// Bytes as stored, where that is known before reading.
+    pub fn size(&self) -> Option<u64> {
+        match &self.kind {
+            InputKind::File(path) => {
+                let metadata = fs::metadata(path).ok()?;
+                metadata.is_file().then_some(metadata.len())
+            }
+            InputKind::Memory(bytes) => Some(bytes.len() as u64),
+            InputKind::Stdin => None,
+        }
+    }
 }
 
 /// Where the bytes of an input are.

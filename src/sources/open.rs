@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -80,6 +82,8 @@ pub struct Opened {
     pub repeatable: bool,
     /// Bytes on disk.
     pub file_size: Option<u64>,
+    /// Bytes that were read so far, as stored.
+    pub stored: StoredBytes,
     replay: Cursor<Vec<u8>>,
     /// Met while the head was read.
     problem: Option<io::Error>,
@@ -113,6 +117,30 @@ impl Read for Opened {
     }
 }
 
+/// Counts bytes as they are stored, before any decompression.
+#[derive(Clone, Debug, Default)]
+pub struct StoredBytes(Arc<AtomicU64>);
+
+impl StoredBytes {
+    /// How many were read so far.
+    pub fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Counted {
+    stream: Box<dyn Read + Send>,
+    stored: StoredBytes,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = self.stream.read(into)?;
+        self.stored.0.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
+    }
+}
+
 /// Opens an input and reads its first bytes.
 pub fn open(input: &Input, limits: &Limits) -> Result<Opened, SourceError> {
     let path = match &input.kind {
@@ -140,11 +168,13 @@ pub fn open(input: &Input, limits: &Limits) -> Result<Opened, SourceError> {
 /// Like [`open`], for bytes from anywhere; they cannot be read a second time.
 pub fn open_stream(
     input: &Input,
-    mut stream: Box<dyn Read + Send>,
+    stream: Box<dyn Read + Send>,
     limits: &Limits,
 ) -> Result<Opened, SourceError> {
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
-    let read = stream.as_mut().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic);
+    let stored = StoredBytes::default();
+    let mut stream = Counted { stream, stored: stored.clone() };
+    let read = stream.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic);
     read.map_err(|error| SourceError::io(&input.path, error))?;
     let compression = Compression::of(&magic);
     let whole = Cursor::new(magic).chain(stream);
@@ -155,6 +185,7 @@ pub fn open_stream(
         compression,
         repeatable: false,
         file_size: None,
+        stored,
         replay: Cursor::default(),
         problem: None,
         stream,
@@ -338,5 +369,16 @@ pub(super) mod tests {
         let input = Input { path: "demo".to_owned(), kind: InputKind::Memory(b"{}"), named: true };
         assert!(open(&input, &Limits::default()).unwrap().repeatable);
         assert!(!open_stream(&input, Box::new(&b"{}"[..]), &Limits::default()).unwrap().repeatable);
+    }
+
+    #[test]
+    fn counts_bytes_as_they_are_stored() {
+        let stored = gzip(&lines(1000));
+        let (_file, input) = file(&stored);
+        assert_eq!(input.size(), Some(stored.len() as u64));
+        let mut opened = open(&input, &Limits::default()).unwrap();
+        let counter = opened.stored.clone();
+        io::copy(&mut opened, &mut io::sink()).unwrap();
+        assert_eq!(counter.read(), stored.len() as u64);
     }
 }
