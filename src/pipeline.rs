@@ -55,21 +55,28 @@ pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Repor
     compose::report(&examined.analysis, readings, settings, &whole)
 }
 
-/// Finds one trace by the beginning of its id, or by its low 64 bits.
-pub fn show(prefix: &str, inputs: Expanded, settings: &Settings, session: Session<'_>) -> ShowOutcome {
+/// Finds one trace by the beginning of its id, or by its low 64 bits. Also says which named inputs
+/// could not be read.
+pub fn show(
+    prefix: &str,
+    inputs: Expanded,
+    settings: &Settings,
+    session: Session<'_>,
+) -> (ShowOutcome, Vec<String>) {
     // Every affected span is kept: any of them may be in the trace that is wanted.
     let settings = &Settings { occurrences: Occurrences::All, ..settings.clone() };
     let mut examined = examine(inputs, settings, session);
+    let failures = std::mem::take(&mut examined.failures);
     let found = match shown::find(prefix, &examined.analysis.store) {
         Ok(found) => found,
-        Err(outcome) => return outcome,
+        Err(outcome) => return (outcome, failures),
     };
     let wanted = match examined.analysis.store.trace(found) {
         Some((_, records)) => records.iter().map(|record| (found, record.span_id())).collect(),
         None => BTreeSet::new(),
     };
     let (whole, _) = examined.read_whole(&wanted, settings);
-    shown::show(found, &examined.analysis, &whole, std::mem::take(&mut examined.failures))
+    (shown::show(found, &examined.analysis, &whole), failures)
 }
 
 /// Inputs that were read and analysed.

@@ -38,8 +38,6 @@ pub struct ShownTrace {
     pub notes: Vec<(usize, String)>,
     /// Attributes of each span as `key = value`, in the order of the list; empty where not read.
     pub attributes: Vec<Vec<String>>,
-    /// Named inputs that could not be read.
-    pub failures: Vec<String>,
 }
 
 /// Whether an id begins with these lower-case hex digits, or has them as its low 64 bits.
@@ -82,7 +80,6 @@ pub(crate) fn show(
     trace_id: TraceId,
     analysis: &Analysis,
     whole: &BTreeMap<(TraceId, SpanId), WholeSpan>,
-    failures: Vec<String>,
 ) -> ShowOutcome {
     let Some((partition, records)) = analysis.store.trace(trace_id) else {
         return ShowOutcome::Unknown(Vec::new());
@@ -94,7 +91,7 @@ pub(crate) fn show(
     };
     let findings = findings_by_span(&trace, analysis);
     let graph = SpanGraph::new(&trace);
-    let mut shown = ShownTrace { trace_id: trace_id.to_string(), failures, ..ShownTrace::default() };
+    let mut shown = ShownTrace { trace_id: trace_id.to_string(), ..ShownTrace::default() };
     for (node, _) in graph.in_tree_order() {
         let place = shown.spans.len();
         match graph.node(node) {

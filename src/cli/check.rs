@@ -26,8 +26,28 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
     let report = pipeline::run(inputs, &settings, session::with(progress.as_ref()));
     progress.finish();
     let inputs: Vec<String> = settings.inputs.iter().map(|input| text::shell_word(input)).collect();
+    name_reasons(&report, &args.output);
     write_reports(&report, &args.output, &inputs.join(" "), terminal)?;
     Ok(ExitCode::from(report.exit_code))
+}
+
+/// Says on stderr what makes the run an error or inconclusive, where the report on stdout does not:
+/// no such exit code comes without a word.
+fn name_reasons(report: &Report, output: &OutputArgs) {
+    let is_told = output.format == "table" && output.output.is_none() && output.verbosity() >= 0;
+    if is_told || output.verbosity() < -1 {
+        return;
+    }
+    let mut stderr = io::stderr().lock();
+    for reason in &report.reasons {
+        let word = match reason.code.as_str() {
+            "finding-at-gate" => continue,
+            "input-error" => "error",
+            _ => "warning",
+        };
+        // Nobody is left to tell when even this cannot be written.
+        let _ = writeln!(stderr, "{word}: {}", text::clean(&reason.message));
+    }
 }
 
 /// What a run with these flags may say while it works.

@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::exit::Exit;
 use crate::model::ids;
 use crate::pipeline;
-use crate::render::{self, RenderOptions};
+use crate::render::{self, RenderOptions, text};
 use crate::shown::ShowOutcome;
 use crate::sources;
 
@@ -22,21 +22,27 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let Some(prefix) = id_prefix(&args.id) else {
         bail!("`{}` is no trace id\n  give hex digits, base64 or a whole traceparent", args.id);
     };
-    let outcome = if args.demo {
+    let (outcome, failures) = if args.demo {
         pipeline::show(&prefix, demo::sample(), &Settings::default(), session::quiet())
     } else {
         let settings = settings::inputs(&args.input, terminal)?;
         let wanted = if args.output.no_progress { Wanted::Notices } else { Wanted::Bar };
         let progress = progress::on_stderr(terminal, wanted);
-        let outcome = pipeline::show(
+        let shown = pipeline::show(
             &prefix,
             sources::expand(&settings.inputs),
             &settings,
             session::with(progress.as_ref()),
         );
         progress.finish();
-        outcome
+        shown
     };
+    let mut stderr = io::stderr().lock();
+    for failure in &failures {
+        // Nobody is left to tell when even this cannot be written.
+        let _ = writeln!(stderr, "error: {}", text::clean(failure));
+    }
+    drop(stderr);
     let trace = match outcome {
         ShowOutcome::Found(trace) => trace,
         ShowOutcome::Ambiguous(ids) => bail!("several traces match `{prefix}`:{}", listed(&ids)),
@@ -52,7 +58,7 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let mut out = BufWriter::new(anstream::AutoStream::always(io::stdout().lock()));
     render::trace::render(&trace, &options, &mut out)?;
     out.flush()?;
-    Ok(Exit::Pass.into())
+    Ok(if failures.is_empty() { Exit::Pass } else { Exit::Error }.into())
 }
 
 fn listed(ids: &[String]) -> String {

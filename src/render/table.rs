@@ -609,22 +609,29 @@ fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
     for repair in &coverage.repairs {
         out.push(("repaired", format!("{} × {}", text::count(repair.count), repair.kind)));
     }
+    let judged = &coverage.not_judged;
     let counted = [
-        ("skipped", coverage.skipped_files, "files in folders that hold no traces"),
-        ("repeated", coverage.repeated_across_inputs, "spans that another input already had"),
-        ("invented", coverage.invented_rows, "placeholder rows of the source, left out"),
-        ("filtered", coverage.outside_filter, "spans outside the filter; they count as parents only"),
-        ("not judged", coverage.not_judged.window_edge_traces, "traces at the edge of the time window"),
-        ("not judged", coverage.not_judged.settle_traces, "traces that may still be growing"),
+        ("skipped", coverage.skipped_files, ["file", "files"], "without traces, found in folders"),
+        ("repeated", coverage.repeated_across_inputs, ["span", "spans"], "that another input already had"),
+        (
+            "invented",
+            coverage.invented_rows,
+            ["placeholder row", "placeholder rows"],
+            "of the source, left out",
+        ),
+        ("filtered", coverage.outside_filter, ["span", "spans"], "outside the filter; parents only"),
+        ("not judged", judged.window_edge_traces, ["trace", "traces"], "at the edge of the time window"),
+        ("not judged", judged.settle_traces, ["trace", "traces"], "too young to be whole"),
         (
             "not judged",
-            coverage.not_judged.truncated_traces,
-            "traces that are cut, by the source or by the end of the input",
+            judged.truncated_traces,
+            ["trace", "traces"],
+            "cut, by the source or by the end of the input",
         ),
     ];
-    for (label, number, what) in counted {
+    for (label, number, [one, many], what) in counted {
         if number > 0 {
-            out.push((label, format!("{} {what}", text::count(number))));
+            out.push((label, format!("{} {what}", text::plural(number, one, many))));
         }
     }
     for check in &coverage.checks_not_possible {
