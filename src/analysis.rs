@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::analyzers::observations::Observations;
-use crate::analyzers::{self, Case};
+use crate::analyzers::{self, Case, InputAbility};
 use crate::corpus::Corpus;
 use crate::finding::Finding;
 use crate::model::Span;
@@ -116,28 +116,28 @@ impl Collected {
 }
 
 /// Analyses a store. `span_level` is what the analyzers saw while decoding, by final site.
-pub fn analyse(store: Store, scope: &Scope, span_level: Observations) -> Analysis {
+pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[InputAbility]) -> Analysis {
     let capacity = span_level.capacity();
-    let inputs = store.accounting.inputs.len();
+    let input_count = store.accounting.inputs.len();
     let collected = store
         .partitions
         .par_iter()
         .filter(|partition| !partition.is_empty())
         .fold(
-            || Collected::new(capacity, inputs),
+            || Collected::new(capacity, input_count),
             |mut collected, partition| {
                 collected.partition(&store, partition, scope);
                 collected
             },
         )
-        .reduce(|| Collected::new(capacity, inputs), Collected::merge);
+        .reduce(|| Collected::new(capacity, input_count), Collected::merge);
     let Collected { mut seen, mut corpus, counts, truncated_trace_pairs, traces_by_input, judged } =
         collected;
     let outside_filter = store.len() as u64 - judged;
     seen.merge(span_level);
     seen.finish();
     corpus.finish();
-    let case = Case { seen: &seen, corpus: &corpus, names: &store.names };
+    let case = Case { seen: &seen, corpus: &corpus, names: &store.names, inputs };
     let mut findings: Vec<Finding> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.judge(&case)).collect();
     sort_findings(&mut findings);
@@ -175,5 +175,5 @@ fn sort_findings(findings: &mut [Finding]) {
 pub(crate) fn analyse_spans(worker: WorkerStore, mut seen: Observations) -> Analysis {
     let (store, translations) = Store::merge(vec![worker], 1, &[]);
     seen.translate(&translations[0].operations, &store.names);
-    analyse(store, &Scope::default(), seen)
+    analyse(store, &Scope::default(), seen, &[])
 }

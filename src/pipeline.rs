@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use crate::analysis::{self, Analysis};
+use crate::analyzers::InputAbility;
 use crate::compose::{self, Lines, ReadingsOfRun};
 use crate::config::{Filter, Occurrences, Settings};
 use crate::exemplars;
@@ -108,7 +109,8 @@ fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Exami
     let work = || {
         let read = read::read(inputs, options);
         let scope = scope(&settings.filter, &read.store);
-        let analysis = analysis::analyse(read.store, &scope, read.seen);
+        let abilities: Vec<InputAbility> = read.inputs.iter().map(ability).collect();
+        let analysis = analysis::analyse(read.store, &scope, read.seen, &abilities);
         Examined {
             analysis,
             inputs: read.inputs,
@@ -124,6 +126,11 @@ fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Exami
         // Without threads of its own the analysis runs on the caller's.
         Err(_) => work(),
     }
+}
+
+fn ability(read: &ReadInput) -> InputAbility {
+    let info = read.format.info();
+    InputAbility { format: info.name, capabilities: info.capabilities }
 }
 
 /// Whole spans by trace and span.

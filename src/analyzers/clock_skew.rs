@@ -73,7 +73,12 @@ impl Analyzer for ClockSkew {
             rule: RULE.name.to_owned(),
             reason: format!("{service}: neither host.* nor service.instance.id in the resource"),
         });
-        services.collect()
+        let edited = case.lacking(
+            RULE.name,
+            |capabilities| capabilities.edited_by_source,
+            "the backend may have shifted times before the export",
+        );
+        services.chain(edited).collect()
     }
 }
 

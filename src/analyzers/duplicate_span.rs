@@ -3,7 +3,7 @@
 use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
 use crate::finding::{Evidence, Finding, rate};
-use crate::report::{RateUnit, Severity};
+use crate::report::{CheckNotPossible, RateUnit, Severity};
 use crate::trace::{CopyKind, TraceView};
 
 static RULE: Rule = Rule {
@@ -51,6 +51,14 @@ impl Analyzer for DuplicateSpan {
                 tally.add("differ", u64::from(trace.copies[index] == CopyKind::Different));
             }
         }
+    }
+
+    fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
+        case.lacking(
+            RULE.name,
+            |capabilities| !capabilities.duplicates_visible,
+            "the backend may have removed copies before the export",
+        )
     }
 
     /// One finding a service: copies are made behind it, not in its code.

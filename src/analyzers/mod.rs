@@ -17,11 +17,11 @@ mod parent_cycle;
 mod span_id_collision;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::corpus::Corpus;
 use crate::finding::{Evidence, Finding, side};
-use crate::model::Span;
+use crate::model::{Capabilities, Span};
 use crate::report::{CheckNotPossible, Remedy, Severity, Side};
 use crate::store::{Names, SiteId};
 use crate::trace::TraceView;
@@ -92,6 +92,15 @@ pub trait Analyzer: Sync {
     }
 }
 
+/// An input and what it can tell.
+#[derive(Clone, Debug)]
+pub struct InputAbility {
+    /// Name of its format.
+    pub format: &'static str,
+    /// What the format can tell.
+    pub capabilities: Capabilities,
+}
+
 /// Everything that is known when it comes to judging.
 #[derive(Clone, Copy)]
 pub struct Case<'c> {
@@ -101,6 +110,8 @@ pub struct Case<'c> {
     pub corpus: &'c Corpus,
     /// What the numbers stand for.
     pub names: &'c Names,
+    /// What the inputs can tell.
+    pub inputs: &'c [InputAbility],
 }
 
 /// Places of a rule that make one finding, and what was seen there in all.
@@ -114,6 +125,21 @@ struct Group {
 }
 
 impl Case<'_> {
+    /// A line of coverage for each format among the inputs that lacks something a rule needs.
+    fn lacking(
+        &self,
+        rule: &'static str,
+        lacks: impl Fn(&Capabilities) -> bool,
+        reason: &str,
+    ) -> Vec<CheckNotPossible> {
+        let formats = self.inputs.iter().filter(|input| lacks(&input.capabilities)).map(|input| input.format);
+        let formats: BTreeSet<&str> = formats.collect();
+        let lines = formats
+            .into_iter()
+            .map(|format| CheckNotPossible { rule: rule.to_owned(), reason: format!("{format}: {reason}") });
+        lines.collect()
+    }
+
     /// Groups what a rule saw (with this variant) by a key of the site.
     fn grouped<K: Ord>(&self, rule: &'static str, variant: u32, key: impl Fn(SiteId) -> K) -> Vec<Group> {
         let mut members: BTreeMap<K, Vec<(&Place, &Tally)>> = BTreeMap::new();

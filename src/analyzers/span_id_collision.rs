@@ -7,7 +7,7 @@ use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
 use crate::corpus::sample::{Sampled, hash_span};
 use crate::finding::{Evidence, Finding, label, rate, side};
-use crate::report::{RateUnit, Severity};
+use crate::report::{CheckNotPossible, RateUnit, Severity};
 use crate::store::{Facts, ServiceId};
 use crate::trace::{CopyKind, TraceView};
 
@@ -64,6 +64,14 @@ impl Analyzer for SpanIdCollision {
                 }
             }
         }
+    }
+
+    fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
+        case.lacking(
+            RULE.name,
+            |capabilities| !capabilities.duplicates_visible,
+            "the backend may have kept one span of those that share an id",
+        )
     }
 
     /// One finding a service, whether its ids collide within a trace, come back in others, or both.
