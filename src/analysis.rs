@@ -97,9 +97,9 @@ impl Collected {
                 (low64, short, long) = (Some(trace.trace_id.low64()), 0, 0);
             }
             if trace.trace_id.high64() == 0 {
-                short += 1
+                short += 1;
             } else {
-                long += 1
+                long += 1;
             }
             // What a source cut is full of gaps that are nobody's fault.
             if store.accounting.truncated.contains(&trace.trace_id) {
@@ -109,6 +109,7 @@ impl Collected {
             for analyzer in analyzers::ALL {
                 analyzer.observe_trace(&trace, &mut self.seen);
             }
+            self.seen.end_trace();
         }
         self.truncated_trace_pairs += short * long;
     }
@@ -134,6 +135,7 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations) -> Analysi
         collected;
     let outside_filter = store.len() as u64 - judged;
     seen.merge(span_level);
+    seen.finish();
     corpus.finish();
     let case = Case { seen: &seen, corpus: &corpus, names: &store.names };
     let mut findings: Vec<Finding> =

@@ -48,7 +48,7 @@ pub(crate) struct ReadingsOfRun<'r> {
 
 /// The spans that should be read whole for the report: those at which findings can be seen.
 pub(crate) fn wanted_whole(analysis: &Analysis) -> BTreeSet<(TraceId, crate::model::SpanId)> {
-    let shown = analysis.findings.iter().flat_map(|finding| exemplar_spans(finding));
+    let shown = analysis.findings.iter().flat_map(exemplar_spans);
     shown.map(|span| (span.trace_id, span.span_id)).collect()
 }
 

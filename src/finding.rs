@@ -251,6 +251,13 @@ pub enum Evidence {
         /// Longest time covered by the children of one absent parent, ns.
         longest_ns: i64,
     },
+    /// The operations at which something was seen, those with most spans first.
+    SeenAt {
+        /// Their names.
+        operations: Vec<String>,
+        /// How many more there are.
+        others: u64,
+    },
     /// Copies under one id.
     Copies {
         /// Ids.
@@ -348,6 +355,7 @@ impl Evidence {
             Self::NeverJoined { .. } => "never-joined",
             Self::SiblingPlaces { .. } => "sibling-places",
             Self::ShadowOfParent { .. } => "shadow-of-parent",
+            Self::SeenAt { .. } => "seen-at",
             Self::Copies { .. } => "copies",
             Self::CopiesDiffer { .. } => "copies-differ",
             Self::IdShared { .. } => "id-shared",
@@ -384,6 +392,11 @@ impl Evidence {
             }
             Self::ShadowOfParent { longest_ns } => {
                 format!("the children of one absent parent cover up to {}", human_duration(*longest_ns))
+            }
+            Self::SeenAt { operations, others } => {
+                let names: Vec<String> = operations.iter().map(|name| format!("`{name}`")).collect();
+                let more = if *others > 0 { format!(" and {others} more") } else { String::new() };
+                format!("seen at {}{more}", names.join(", "))
             }
             Self::Copies { ids, extra, spans } => format!(
                 "{} {} more than once: {} among {} here",
@@ -449,6 +462,7 @@ impl Evidence {
             Self::NeverJoined { spans } => json!({"spans": spans}),
             Self::SiblingPlaces { places } => json!({"places": places}),
             Self::ShadowOfParent { longest_ns } => json!({"longest_ns": longest_ns}),
+            Self::SeenAt { operations, others } => json!({"operations": operations, "others": others}),
             Self::Copies { ids, extra, spans } => json!({"ids": ids, "extra": extra, "spans": spans}),
             Self::CopiesDiffer { ids } => json!({"ids": ids}),
             Self::IdShared { ids, contents } => json!({"ids": ids, "contents": contents}),

@@ -110,7 +110,7 @@ pub fn read(expanded: Expanded, options: ReadOptions<'_>) -> ReadOutcome {
             sightings.push(seen);
         }
         options.progress.finish();
-        outcome.complete(stores, sightings, stops, options.capacity)
+        outcome.complete(stores, sightings, &stops, options.capacity)
     })
 }
 
@@ -322,7 +322,7 @@ impl Draft {
         self,
         stores: Vec<WorkerStore>,
         sightings: Vec<Observations>,
-        stops: Vec<(usize, Stop)>,
+        stops: &[(usize, Stop)],
         capacity: usize,
     ) -> ReadOutcome {
         let limits = stops.iter().filter_map(|(input, stop)| match stop {
@@ -337,7 +337,7 @@ impl Draft {
         }
         let mut failures = self.failures;
         let mut damaged_inputs = 0;
-        for (input, stop) in &stops {
+        for (input, stop) in stops {
             let (position, is_io) = match stop {
                 Stop::Limit { .. } => continue,
                 Stop::Io { position, .. } => (*position, true),

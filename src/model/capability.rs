@@ -3,6 +3,7 @@
 /// What an input can tell at best. An analyzer lowers its confidence or abstains where a
 /// capability is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a record of independent facts")]
 pub struct Capabilities {
     /// Step of the times in ns: 1, 1 000 (µs) or 1 000 000 (ms).
     pub time_resolution_ns: u64,
