@@ -46,7 +46,8 @@ fn fixtures_are_what_they_say() {
 
 #[test]
 fn healthy_and_benign_exports_are_silent() {
-    let silent: Vec<_> = cases().into_iter().filter(|case| case.is_in("healthy") || case.is_in("benign")).collect();
+    let silent: Vec<_> =
+        cases().into_iter().filter(|case| case.is_in("healthy") || case.is_in("benign")).collect();
     assert!(silent.len() >= 12, "{}", silent.len());
     for case in silent {
         let report = run(&[&case.file], &Settings::default());

@@ -142,7 +142,8 @@ impl Ran {
     /// The report on stdout.
     #[track_caller]
     pub(crate) fn report(&self) -> Report {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
     }
 }
 
