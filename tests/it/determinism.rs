@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Tra
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::strategy::ValueTree as _;
 use prost::Message as _;
 use serde_json::{Value, json};
 use tracemend::config::Settings;
@@ -266,6 +267,27 @@ proptest! {
             }
         }
     }
+}
+
+/// Without this the properties could hold for want of anything to compare.
+#[test]
+fn generated_traces_have_everything() {
+    let mut rules = BTreeSet::new();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..20 {
+        let made = spans().new_tree(&mut runner).unwrap().current();
+        rules.extend(of_bytes(&lines(&made)).findings.into_iter().map(|finding| finding.rule));
+    }
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let expected = [
+        "duplicate-span",
+        "missing-service-name",
+        "negative-duration",
+        "orphan-span",
+        "parent-cycle",
+        "span-id-collision",
+    ];
+    assert_eq!(rules, expected);
 }
 
 fn memory(bytes: &[u8]) -> Input {
