@@ -50,6 +50,10 @@ impl Case {
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(&self.file)).unwrap()
     }
 
+    pub(crate) fn has_extension(&self, extension: &str) -> bool {
+        Path::new(&self.file).extension().is_some_and(|own| own == extension)
+    }
+
     pub(crate) fn is_in(&self, folder: &str) -> bool {
         self.name.split('/').next() == Some(folder)
     }
