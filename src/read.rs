@@ -14,7 +14,7 @@ use crate::model::{Repair, Span, TraceId};
 use crate::progress::Progress;
 use crate::sources::blocks::{BlockIndex, BlockReader, Stop};
 use crate::sources::spool::Spool;
-use crate::sources::stdin::{NOTICE_AFTER, wait_notice};
+use crate::sources::stdin::{NOTICE_AFTER, interruptible, wait_notice};
 use crate::sources::{self, Compression, Expanded, Input, InputKind, Opened};
 use crate::store::Store;
 use crate::store::ingest::WorkerStore;
@@ -269,17 +269,18 @@ impl<'o> Reader<'o> {
         }
     }
 
-    fn open(&self, input: &Input) -> Result<Opened, sources::SourceError> {
+    fn open(&self, input: &Input) -> Result<Opened<'o>, sources::SourceError> {
         if input.kind != InputKind::Stdin {
             return sources::open(input, self.options.limits);
         }
         let notice = self.options.progress.waiting_for_stdin();
-        let stdin = wait_notice(io::stdin(), NOTICE_AFTER, notice);
+        let stdin = interruptible(wait_notice(io::stdin(), NOTICE_AFTER, notice), self.options.interrupted);
+        let stdin = stdin.map_err(|error| sources::SourceError::io(&input.path, error))?;
         sources::open_stream(input, Box::new(stdin), self.options.limits)
     }
 
     /// The format, or what is wrong and what would help.
-    fn format_of(&self, opened: &Opened) -> Result<&'static dyn Format, (&'static str, &'static str)> {
+    fn format_of(&self, opened: &Opened<'_>) -> Result<&'static dyn Format, (&'static str, &'static str)> {
         if let Some(format) = self.options.format {
             return Ok(format);
         }
@@ -290,13 +291,13 @@ impl<'o> Reader<'o> {
         }
     }
 
-    fn read_blocks(&mut self, input: Input, opened: Opened, format: &'static dyn Format) -> u64 {
+    fn read_blocks(&mut self, input: Input, opened: Opened<'_>, format: &'static dyn Format) -> u64 {
         let number = self.inputs.len();
         let (compression, repeatable) = (opened.compression, opened.repeatable);
         let stored = opened.stored.clone();
         let mut counted = 0;
         let mut blocks = BlockReader::new(opened, format.framing(), self.options.limits);
-        while !self.is_interrupted() && !self.ended[number].load(Ordering::Relaxed) {
+        while !self.ended[number].load(Ordering::Relaxed) {
             match blocks.next_block() {
                 Ok(Some(block)) => {
                     if !repeatable {
@@ -305,7 +306,9 @@ impl<'o> Reader<'o> {
                     let read = stored.read();
                     self.options.progress.bytes(read - counted);
                     counted = read;
-                    if self.sender.send(Job { input: number, format, block }).is_err() {
+                    let sent = self.sender.send(Job { input: number, format, block });
+                    // Asked for only now: what the head of a pipe gave before is to be reported.
+                    if sent.is_err() || self.is_interrupted() {
                         break;
                     }
                 }

@@ -96,7 +96,7 @@ impl SourceError {
         Self { path: path.into(), problem }
     }
 
-    fn io(path: impl Into<String>, error: io::Error) -> Self {
+    pub(crate) fn io(path: impl Into<String>, error: io::Error) -> Self {
         let problem = match error.kind() {
             io::ErrorKind::NotFound => SourceProblem::NotFound { similar: None },
             io::ErrorKind::PermissionDenied => SourceProblem::Permission,

@@ -73,7 +73,7 @@ impl ReadProblem {
 }
 
 /// An open input; reading it gives decompressed bytes from the beginning.
-pub struct Opened {
+pub struct Opened<'s> {
     /// The first decompressed bytes, up to 64 KiB. They are read again from the stream.
     pub head: Vec<u8>,
     /// How it is compressed.
@@ -87,10 +87,10 @@ pub struct Opened {
     replay: Cursor<Vec<u8>>,
     /// Met while the head was read.
     problem: Option<io::Error>,
-    stream: Box<dyn Read + Send>,
+    stream: Box<dyn Read + Send + 's>,
 }
 
-impl std::fmt::Debug for Opened {
+impl std::fmt::Debug for Opened<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Opened")
@@ -101,7 +101,7 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-impl Read for Opened {
+impl Read for Opened<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if into.is_empty() {
             return Ok(0);
@@ -128,12 +128,12 @@ impl StoredBytes {
     }
 }
 
-struct Counted {
-    stream: Box<dyn Read + Send>,
+struct Counted<'s> {
+    stream: Box<dyn Read + Send + 's>,
     stored: StoredBytes,
 }
 
-impl Read for Counted {
+impl Read for Counted<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let len = self.stream.read(into)?;
         self.stored.0.fetch_add(len as u64, Ordering::Relaxed);
@@ -142,7 +142,7 @@ impl Read for Counted {
 }
 
 /// Opens an input and reads its first bytes.
-pub fn open(input: &Input, limits: &Limits) -> Result<Opened, SourceError> {
+pub fn open(input: &Input, limits: &Limits) -> Result<Opened<'static>, SourceError> {
     let path = match &input.kind {
         InputKind::Stdin => return open_stream(input, Box::new(io::stdin()), limits),
         InputKind::Memory(bytes) => {
@@ -166,11 +166,11 @@ pub fn open(input: &Input, limits: &Limits) -> Result<Opened, SourceError> {
 }
 
 /// Like [`open`], for bytes from anywhere; they cannot be read a second time.
-pub fn open_stream(
+pub fn open_stream<'s>(
     input: &Input,
-    stream: Box<dyn Read + Send>,
+    stream: Box<dyn Read + Send + 's>,
     limits: &Limits,
-) -> Result<Opened, SourceError> {
+) -> Result<Opened<'s>, SourceError> {
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
     let stored = StoredBytes::default();
     let mut stream = Counted { stream, stored: stored.clone() };
@@ -197,12 +197,12 @@ pub fn open_stream(
     Ok(opened)
 }
 
-fn decompressed(
-    stream: impl Read + Send + 'static,
+fn decompressed<'s>(
+    stream: impl Read + Send + 's,
     compression: Option<Compression>,
     max_bytes: u64,
-) -> io::Result<Box<dyn Read + Send>> {
-    let decoder: Box<dyn Read + Send> = match compression {
+) -> io::Result<Box<dyn Read + Send + 's>> {
+    let decoder: Box<dyn Read + Send + 's> = match compression {
         None => return Ok(Box::new(stream)),
         Some(Compression::Gzip) => {
             Box::new(MultiGzDecoder::new(BufReader::with_capacity(DECODE_BYTES, stream)))
@@ -215,13 +215,13 @@ fn decompressed(
 }
 
 /// Bounds what a decoder gives and says what its errors mean.
-struct Guarded {
-    decoder: Box<dyn Read + Send>,
+struct Guarded<'s> {
+    decoder: Box<dyn Read + Send + 's>,
     left: u64,
     ended: bool,
 }
 
-impl Read for Guarded {
+impl Read for Guarded<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.ended || into.is_empty() {
             return Ok(0);
@@ -286,7 +286,7 @@ pub(super) mod tests {
         (0..count).flat_map(|id| line(id).into_bytes()).collect()
     }
 
-    fn read(bytes: &[u8], limits: &Limits) -> (Opened, Vec<u8>, Option<io::Error>) {
+    fn read(bytes: &[u8], limits: &Limits) -> (Opened<'static>, Vec<u8>, Option<io::Error>) {
         let (_file, input) = file(bytes);
         let mut opened = open(&input, limits).unwrap();
         let mut all = Vec::new();
