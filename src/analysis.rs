@@ -7,7 +7,7 @@ use crate::analyzers::observations::Observations;
 use crate::analyzers::{self, Case, InputAbility};
 use crate::corpus::Corpus;
 use crate::finding::Finding;
-use crate::model::Span;
+use crate::model::{Span, TraceId};
 use crate::report::CheckNotPossible;
 #[cfg(test)]
 use crate::store::ingest::WorkerStore;
@@ -26,7 +26,7 @@ pub struct Analysis {
     pub truncated_trace_pairs: u64,
     /// Traces with a span in each input.
     pub traces_by_input: Vec<u64>,
-    /// Traces in which something was seen.
+    /// Distinct traces that a finding is about.
     pub traces_affected: u64,
     /// Records that are not judged because of the filter.
     pub outside_filter: u64,
@@ -109,7 +109,7 @@ impl Collected {
             for analyzer in analyzers::ALL {
                 analyzer.observe_trace(&trace, &mut self.seen);
             }
-            self.seen.end_trace();
+            self.seen.end_trace(trace.trace_id);
         }
         self.truncated_trace_pairs += short * long;
     }
@@ -144,7 +144,11 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     let mut not_possible: Vec<_> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.not_possible(&case)).collect();
     not_possible.sort_unstable();
-    let traces_affected = seen.traces();
+    let of_corpus = findings.iter().flat_map(|finding| &finding.corpus_traces);
+    let mut affected: Vec<TraceId> = seen.traces().iter().chain(of_corpus).copied().collect();
+    affected.sort_unstable();
+    affected.dedup();
+    let traces_affected = affected.len() as u64;
     Analysis {
         store,
         corpus,

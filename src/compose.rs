@@ -165,11 +165,7 @@ impl Composer<'_> {
                 info: by_severity(Severity::Info),
             },
             breaks: findings.iter().filter(is_break).count() as u64,
-            // Hops between clocks are a sample; a finding about them knows at least its own traces.
-            traces_affected: findings
-                .iter()
-                .map(|finding| finding.traces)
-                .fold(self.analysis.traces_affected, u64::max),
+            traces_affected: self.analysis.traces_affected,
             first_time: accounting.inputs.iter().filter_map(|input| input.first_ns).min().map(rfc3339),
             last_time: accounting.inputs.iter().filter_map(|input| input.last_ns).max().map(rfc3339),
         }
@@ -253,7 +249,34 @@ impl Composer<'_> {
             partial_reasons: self.partial_sources().into_iter().map(|source| source.reason).collect(),
             input_format: self.settings.input_format.clone(),
             interrupted: read.interrupted,
+            filter_hint: (self.analysis.counts.traces == 0).then(|| self.filter_hint()),
         }
+    }
+
+    /// What there is to filter by.
+    fn filter_hint(&self) -> String {
+        const NAMED: usize = 8;
+        let names = &self.analysis.store.names;
+        let services = names.services.iter().map(|service| &*service.name);
+        let environments: BTreeSet<&str> = names
+            .resources
+            .iter()
+            .map(|resource| &*resource.environment)
+            .filter(|name| !name.is_empty())
+            .collect();
+        let list = |names: Vec<&str>| match names.len() {
+            0 => "none".to_owned(),
+            count if count > NAMED => format!("{} and {} more", names[..NAMED].join(", "), count - NAMED),
+            _ => names.join(", "),
+        };
+        let times = self.accounting().inputs.iter();
+        let first = times.clone().filter_map(|input| input.first_ns).min().map(rfc3339).unwrap_or_default();
+        let last = times.filter_map(|input| input.last_ns).max().map(rfc3339).unwrap_or_default();
+        format!(
+            "the filter lets nothing through: the data has services {}; environments {}; times {first} to {last}",
+            list(services.collect()),
+            list(environments.into_iter().collect()),
+        )
     }
 
     fn finding(&self, finding: &Finding, exemplars: Vec<Exemplar>) -> report::Finding {

@@ -8,8 +8,8 @@ use xxhash_rust::xxh64::xxh64;
 use crate::analyzers::Rule;
 use crate::analyzers::observations::Tally;
 use crate::corpus::sample::Sampled;
-use crate::model::names;
 use crate::model::time::human_duration;
+use crate::model::{TraceId, names};
 use crate::report::{Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
 use crate::store::{Names, SiteId};
 
@@ -54,6 +54,8 @@ pub struct Finding {
     pub occurrences: Vec<Sampled>,
     /// Affected spans in all.
     pub occurrences_total: u64,
+    /// Affected traces that no analyzer saw by itself, because only the corpus shows them.
+    pub corpus_traces: Vec<TraceId>,
 }
 
 impl Finding {
@@ -107,6 +109,7 @@ impl Finding {
             remedy: rule.remedy(),
             occurrences: Vec::new(),
             occurrences_total: spans,
+            corpus_traces: Vec::new(),
         }
     }
 
@@ -384,9 +387,10 @@ impl Evidence {
             Self::UsualParent { parent, joined, spans } => {
                 format!("in {joined} of {spans} spans the parent is there: {parent}")
             }
-            Self::NeverJoined { spans } => {
-                format!("none of the {} here has its parent in the data", count(*spans, "span", "spans"))
-            }
+            Self::NeverJoined { spans } => match spans {
+                1 => "the one span here does not have its parent in the data".to_owned(),
+                number => format!("none of the {number} spans here has its parent in the data"),
+            },
             Self::SiblingPlaces { places } => {
                 format!("the same absent parents are named by {}", places.join(", "))
             }

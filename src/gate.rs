@@ -30,6 +30,8 @@ pub struct Readings {
     pub input_format: Option<String>,
     /// Reading was interrupted.
     pub interrupted: bool,
+    /// What the filter flags could have named, when they let nothing through.
+    pub filter_hint: Option<String>,
 }
 
 impl GateSettings {
@@ -123,6 +125,9 @@ impl GateSettings {
 
 fn no_traces(readings: &Readings) -> String {
     let message = "no traces were judged; no data is not health";
+    if let Some(hint) = readings.filter_hint.as_ref().filter(|_| readings.spans > 0) {
+        return format!("{message}; {hint}");
+    }
     match &readings.input_format {
         Some(format) if readings.spans == 0 => {
             format!("{message}; --input-format {format} may be wrong, without it the format is detected")

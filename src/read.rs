@@ -254,7 +254,9 @@ impl<'o> Reader<'o> {
         match self.format_of(&opened) {
             Ok(format) => self.read_blocks(input, opened, format),
             Err((problem, help)) => {
-                self.leave_out(&input, || sentence(&format!("{}: {problem}", input.path), help));
+                self.leave_out(&input, || {
+                    sentence(&format!("{}: {problem}", sources::shown_path(&input.path)), help)
+                });
                 0
             }
         }

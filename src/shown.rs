@@ -125,7 +125,7 @@ fn findings_by_span(trace: &TraceView<'_>, analysis: &Analysis) -> BTreeMap<Span
     let mut by_span: BTreeMap<SpanId, Vec<String>> = BTreeMap::new();
     for finding in &analysis.findings {
         for span in finding.occurrences.iter().filter(|span| span.trace_id == trace.trace_id) {
-            let note = format!("{}: {}", finding.rule.name, finding.title);
+            let note = format!("{}: {}", finding.rule.name, finding.rule.summary);
             by_span.entry(span.span_id).or_default().push(note);
         }
     }

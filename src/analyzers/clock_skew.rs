@@ -131,6 +131,11 @@ struct Edge {
 }
 
 impl Edge {
+    /// The hops that do not allow an offset of zero.
+    fn shifted(&self) -> impl Iterator<Item = &Hop> {
+        self.hops.iter().filter(|hop| hop.low_ns > 0 || hop.high_ns < 0)
+    }
+
     fn agrees(&self) -> bool {
         self.interval.low_ns <= self.tolerance_ns && self.interval.high_ns >= -self.tolerance_ns
     }
@@ -249,7 +254,7 @@ fn finding(case: &Case<'_>, edge: &Edge, reference_clocks: usize) -> Finding {
         edge.one.label(),
     );
     let affected = (pairs - allow_zero) as u64;
-    let traces: BTreeSet<_> = edge.hops.iter().map(|hop| hop.trace_id).collect();
+    let traces: BTreeSet<_> = edge.shifted().map(|hop| hop.trace_id).collect();
     let mut finding = Finding::between(
         &RULE,
         Some(edge.one.side()),
@@ -274,12 +279,13 @@ fn finding(case: &Case<'_>, edge: &Edge, reference_clocks: usize) -> Finding {
             Some("The time service of both hosts: `chronyc tracking` shows its offset.".to_owned());
     }
     finding.occurrences = occurrences(case, edge);
+    finding.corpus_traces = traces.into_iter().collect();
     finding
 }
 
 fn occurrences(case: &Case<'_>, edge: &Edge) -> Vec<Sampled> {
-    let shifted = edge.hops.iter().filter(|hop| hop.low_ns > 0 || hop.high_ns < 0);
-    let mut spans: Vec<Sampled> = shifted
+    let mut spans: Vec<Sampled> = edge
+        .shifted()
         .map(|hop| Sampled {
             hash: hop.hash,
             trace_id: hop.trace_id,

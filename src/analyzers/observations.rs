@@ -104,7 +104,7 @@ pub struct Observations {
     /// Places of the trace that is being looked at.
     current: BTreeSet<Place>,
     /// Traces in which something was seen.
-    traces: u64,
+    traces: Vec<TraceId>,
 }
 
 impl Observations {
@@ -118,16 +118,16 @@ impl Observations {
             set_counts: Vec::new(),
             sets_of: BTreeMap::new(),
             current: BTreeSet::new(),
-            traces: 0,
+            traces: Vec::new(),
         }
     }
 
     /// Closes a trace after all analyzers have looked at it.
-    pub fn end_trace(&mut self) {
+    pub fn end_trace(&mut self, trace_id: TraceId) {
         if self.current.is_empty() {
             return;
         }
-        self.traces += 1;
+        self.traces.push(trace_id);
         let places: Vec<Place> = std::mem::take(&mut self.current).into_iter().collect();
         for set in places.chunk_by(|one, other| one.rule == other.rule) {
             let count = self.place_sets.entry(set.to_vec()).or_default();
@@ -214,7 +214,7 @@ impl Observations {
 
     /// Joins other observations.
     pub fn merge(&mut self, other: Self) {
-        self.traces += other.traces;
+        self.traces.extend(other.traces);
         for (set, count) in other.place_sets {
             *self.place_sets.entry(set).or_default() += count;
         }
@@ -249,9 +249,9 @@ impl Observations {
         self.capacity
     }
 
-    /// Distinct traces in which something was seen.
-    pub const fn traces(&self) -> u64 {
-        self.traces
+    /// The traces in which something was seen, each once.
+    pub fn traces(&self) -> &[TraceId] {
+        &self.traces
     }
 }
 

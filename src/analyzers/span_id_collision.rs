@@ -86,7 +86,10 @@ impl Analyzer for SpanIdCollision {
             let mut finding = case.about_service(&RULE, &group, title, proof);
             finding.rate = Some(rate(tally.spans, group.spans, RateUnit::Spans));
             match repeated.remove(&case.names.site(group.sites[0]).service) {
-                Some(again) => finding.support.push(again.proof),
+                Some(again) => {
+                    finding.corpus_traces = again.corpus_traces;
+                    finding.support.push(again.proof);
+                }
                 None => finding.lower_when_rare(),
             }
             findings.push(finding);
@@ -152,6 +155,7 @@ fn finding_of_service(case: &Case<'_>, ids: &[Vec<Sampled>]) -> Finding {
     occurrences.sort_unstable();
     occurrences.truncate(case.seen.capacity());
     finding.occurrences = occurrences;
+    finding.corpus_traces = traces.into_iter().collect();
     finding
 }
 

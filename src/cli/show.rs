@@ -68,7 +68,7 @@ fn listed(ids: &[String]) -> String {
 
 /// Hex digits with which the trace id begins (or, for 16 of them, ends), from all the spellings
 /// that people copy.
-fn id_prefix(text: &str) -> Option<String> {
+pub(super) fn id_prefix(text: &str) -> Option<String> {
     let text = text.trim();
     let parts: Vec<&str> = text.split('-').collect();
     let text = match parts.as_slice() {

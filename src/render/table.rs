@@ -166,7 +166,10 @@ impl Page<'_> {
                 Cell::new(text::count(finding.traces)).set_alignment(CellAlignment::Right),
                 Cell::new(rate.map_or_else(|| "–".to_owned(), |r| text::percent(r.affected, r.total)))
                     .set_alignment(CellAlignment::Right),
-                Cell::new(finding.confidence.as_str()),
+                Cell::new(match finding.state {
+                    FindingState::Ignored => "(ignored)",
+                    FindingState::New | FindingState::Known => finding.confidence.as_str(),
+                }),
             ]);
         }
         for column in table.column_iter_mut() {
@@ -189,7 +192,9 @@ impl Page<'_> {
         let all = self.report.findings.len();
         let shown = self.options.top.unwrap_or(all).min(all);
         for (index, finding) in self.report.findings.iter().take(shown).enumerate() {
-            self.finding(index + 1, finding)?;
+            if finding.state != FindingState::Ignored {
+                self.finding(index + 1, finding)?;
+            }
         }
         if shown < all {
             let hidden = text::plural((all - shown) as u64, "finding is", "findings are");
@@ -517,9 +522,15 @@ fn severity_cell(severity: Severity, color: bool) -> Cell {
 
 /// Both services, each cut to its share of the columns.
 fn short_place(finding: &Finding, columns: usize) -> String {
-    let (Some(from), Some(to)) = (&finding.from, &finding.to) else {
-        let only = finding.from.as_ref().or(finding.to.as_ref());
-        return text::fit(&only.map_or_else(|| "–".to_owned(), Side::service_name), columns);
+    let only = |side: &Side| {
+        let operation = side.operation.as_deref().unwrap_or_default();
+        text::fit(format!("{} {operation}", side.service_name()).trim_end(), columns)
+    };
+    let (from, to) = match (&finding.from, &finding.to) {
+        (Some(from), Some(to)) if from.service == to.service => return only(to),
+        (Some(from), Some(to)) => (from, to),
+        (Some(side), None) | (None, Some(side)) => return only(side),
+        (None, None) => return "–".to_owned(),
     };
     let (from, to) = (from.service_name(), to.service_name());
     let room = columns.saturating_sub(3);
@@ -591,7 +602,9 @@ fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
     }
     for stretch in &coverage.unreadable {
         let place = place_in_input(&stretch.input, stretch.line, stretch.offset);
-        out.push(("unreadable", format!("{} at {place}: {}", human_bytes(stretch.bytes), stretch.reason)));
+        let size =
+            if stretch.bytes == 0 { String::new() } else { format!("{} at ", human_bytes(stretch.bytes)) };
+        out.push(("unreadable", format!("{size}{place}: {}", stretch.reason)));
     }
     let listed: u64 = coverage.unreadable.iter().map(|stretch| stretch.bytes).sum();
     if coverage.unreadable_bytes > listed {

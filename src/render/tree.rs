@@ -116,8 +116,16 @@ fn choose(spans: &[ExemplarSpan], parents: &[Parent], most: usize) -> Vec<bool> 
             left -= 1;
         }
     };
-    let concerned = (0..spans.len()).filter(|index| spans[*index].affected || spans[*index].missing);
-    let mut climbing: Vec<usize> = concerned.take(AFFECTED_FIRST).collect();
+    let affected = (0..spans.len()).filter(|index| spans[*index].affected);
+    let lost =
+        affected.clone().filter_map(|index| parents[index].above()).filter(|index| spans[*index].missing);
+    let mut concerned: Vec<usize> = affected.chain(lost).collect();
+    if concerned.is_empty() {
+        concerned.extend((0..spans.len()).filter(|index| spans[*index].missing));
+    }
+    concerned.sort_unstable();
+    concerned.dedup();
+    let mut climbing: Vec<usize> = concerned.into_iter().take(AFFECTED_FIRST).collect();
     while !climbing.is_empty() {
         for index in &climbing {
             keep(*index);

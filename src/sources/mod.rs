@@ -54,12 +54,17 @@ pub enum InputKind {
 
 /// An input that cannot be read at all.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {problem}")]
+#[error("{}: {problem}", shown_path(path))]
 pub struct SourceError {
     /// As given.
     pub path: String,
     /// Why.
     pub problem: SourceProblem,
+}
+
+/// A path for messages: nobody reads `-` as standard input.
+pub fn shown_path(path: &str) -> &str {
+    if path == "-" { "standard input" } else { path }
 }
 
 /// Why an input cannot be read.
