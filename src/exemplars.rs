@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use petgraph::graph::NodeIndex;
-
 use crate::analysis::Analysis;
 use crate::corpus::sample::Sampled;
 use crate::finding::Finding;
-use crate::graph::{Node, SpanGraph};
+use crate::graph::{Node, NodeIndex, SpanGraph};
 use crate::model::time::rfc3339;
 use crate::model::{SpanId, SpanKind, TraceId};
 use crate::report::{Exemplar, ExemplarSpan};

@@ -349,7 +349,7 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// Kind, from the published list.
+    /// Kind, from [`crate::report::EVIDENCE_KINDS`].
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::ParentAbsent { .. } => "parent-absent",

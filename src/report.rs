@@ -10,6 +10,28 @@ use serde::{Deserialize, Serialize};
 /// Value of [`Report::schema`].
 pub const SCHEMA: &str = "tracemend.report/v1";
 
+/// Kinds of evidence, as published in the schema. More will come.
+pub const EVIDENCE_KINDS: [&str; 18] = [
+    "parent-absent",
+    "parent-location",
+    "usual-parent",
+    "never-joined",
+    "sibling-places",
+    "shadow-of-parent",
+    "seen-at",
+    "copies",
+    "copies-differ",
+    "id-shared",
+    "id-in-many-traces",
+    "cycle",
+    "not-an-id",
+    "service-mark",
+    "ends-before-start",
+    "clock-offset",
+    "clocks-could-agree",
+    "agreeing-clocks",
+];
+
 /// Everything one run found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -502,7 +524,8 @@ pub struct Blame {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
-    /// Kind, from a published list.
+    /// Kind; the known ones stand in the schema under `x-known-values`, and more will come.
+    #[cfg_attr(test, schemars(extend("x-known-values" = EVIDENCE_KINDS)))]
     pub kind: String,
     /// One sentence.
     pub text: String,

@@ -28,6 +28,7 @@ const ORDER: &[&[&str]] = &[
     &["analysis"],
     // From settings to a report.
     &["read"],
+    &["exemplars"],
     &["compose"],
     &["shown"],
     &["pipeline"],
@@ -77,7 +78,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("ctrlc", &["cli/session.rs"]),
     ("flate2", &["sources/"]),
     ("indicatif", &["cli/progress.rs"]),
-    ("petgraph", &["analyzers/clock_skew.rs", "compose.rs", "graph.rs", "trace.rs"]),
+    ("petgraph", &["analyzers/clock_skew.rs", "graph.rs", "trace.rs"]),
     ("rayon", &["analysis.rs", "pipeline.rs", "store/"]),
     ("tempfile", &["sources/"]),
     ("walkdir", &["sources/walk.rs"]),

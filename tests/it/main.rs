@@ -6,4 +6,5 @@
 mod check;
 mod determinism;
 mod matrix;
+mod reports;
 mod support;
