@@ -7,7 +7,7 @@ use crate::config::{Occurrences, Settings};
 use crate::corpus::sample::Sampled;
 use crate::exemplars::{exemplars, leading_spans};
 use crate::exit::Exit;
-use crate::finding::Finding;
+use crate::finding::{self, Finding};
 use crate::formats::Format;
 use crate::formats::whole::WholeSpan;
 use crate::gate::Readings;
@@ -286,7 +286,8 @@ impl Composer<'_> {
             rule == finding.rule.name && only.as_deref().is_none_or(|only| Some(only) == service)
         });
         let shown = leading_spans(finding);
-        let evidence = finding.evidence().map(|evidence| Evidence {
+        let warnings = self.backend_warnings(&shown);
+        let evidence = finding.evidence().chain(&warnings).map(|evidence| Evidence {
             kind: evidence.kind().to_owned(),
             text: evidence.text(),
             data: evidence.data(),
@@ -334,6 +335,17 @@ impl Composer<'_> {
             proposed_parent: None,
         });
         occurrences.collect()
+    }
+
+    /// What the backend wrote at the spans that lead the exemplars (Jaeger's adjusters and
+    /// sanitizers leave warnings).
+    fn backend_warnings(&self, shown: &[Sampled]) -> Vec<finding::Evidence> {
+        const QUOTED: usize = 2;
+        let whole = shown.iter().filter_map(|span| self.whole.get(&(span.trace_id, span.span_id)));
+        let warnings: BTreeSet<&str> =
+            whole.flat_map(|whole| &whole.span.warnings).map(|warning| &**warning).collect();
+        let quoted = warnings.into_iter().take(QUOTED);
+        quoted.map(|warning| finding::Evidence::BackendWarning { warning: warning.to_owned() }).collect()
     }
 
     /// Places in the code first (OpenTelemetry's `code.*` attributes, current names before older

@@ -341,6 +341,11 @@ pub enum Evidence {
         /// Of how many.
         total: u64,
     },
+    /// What the backend itself wrote at affected spans.
+    BackendWarning {
+        /// Its words.
+        warning: String,
+    },
     /// Processes that agree with each other.
     AgreeingClocks {
         /// How many.
@@ -370,6 +375,7 @@ impl Evidence {
             Self::ClockOffset { .. } => "clock-offset",
             Self::ClocksCouldAgree { .. } => "clocks-could-agree",
             Self::AgreeingClocks { .. } => "agreeing-clocks",
+            Self::BackendWarning { .. } => "backend-warning",
         }
     }
 
@@ -445,6 +451,7 @@ impl Evidence {
             Self::ClocksCouldAgree { pairs, total } => {
                 format!("only {pairs} of {total} hops would allow that the clocks agree")
             }
+            Self::BackendWarning { warning } => format!("the backend wrote at an affected span: {warning}"),
             Self::AgreeingClocks { clocks } => {
                 format!("{} with the reference", count(*clocks, "other clock agrees", "other clocks agree"))
             }
@@ -482,6 +489,7 @@ impl Evidence {
                 "pairs": pairs, "agreeing": agreeing,
             }),
             Self::ClocksCouldAgree { pairs, total } => json!({"pairs": pairs, "total": total}),
+            Self::BackendWarning { warning } => json!({"warning": warning}),
             Self::AgreeingClocks { clocks } => json!({"clocks": clocks}),
         };
         let Value::Object(members) = value else { return BTreeMap::new() };

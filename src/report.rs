@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const SCHEMA: &str = "tracemend.report/v1";
 
 /// Kinds of evidence, as published in the schema. More will come.
-pub const EVIDENCE_KINDS: [&str; 18] = [
+pub const EVIDENCE_KINDS: [&str; 19] = [
     "parent-absent",
     "parent-location",
     "usual-parent",
@@ -30,6 +30,7 @@ pub const EVIDENCE_KINDS: [&str; 18] = [
     "clock-offset",
     "clocks-could-agree",
     "agreeing-clocks",
+    "backend-warning",
 ];
 
 /// Everything one run found.

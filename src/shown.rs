@@ -113,6 +113,8 @@ pub(crate) fn show(
                 shown.notes.extend(about.iter().map(|note| (place, note.clone())));
                 let whole = whole.get(&(trace_id, id));
                 shown.notes.extend(whole.and_then(error_message).map(|note| (place, note)));
+                let warnings = whole.map(|whole| whole.span.warnings.as_slice()).unwrap_or_default();
+                shown.notes.extend(warnings.iter().map(|text| (place, format!("the backend: {text}"))));
                 shown.attributes.push(whole.map(attribute_lines).unwrap_or_default());
             }
         }

@@ -392,6 +392,37 @@ mod output {
     }
 
     #[test]
+    fn what_jaeger_wrote_at_a_span_is_evidence() {
+        let warning = "parent span ID=00000000000000ff is not in the trace; skipping clock skew adjustment";
+        let id = "4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f";
+        let parent = json!({"refType": "CHILD_OF", "traceID": id, "spanID": "00000000000000ff"});
+        let span = json!({"traceID": id, "spanID": "00000000000000a1", "operationName": "GET /",
+            "references": [parent], "startTime": 1_772_443_800_000_000_u64, "duration": 500,
+            "processID": "p1", "warnings": [warning]});
+        let trace = json!({"traceID": id, "spans": [span], "processes": {"p1": {"serviceName": "web"}}});
+        let file = json!({"data": [trace]}).to_string();
+        let report = check_in(&folder(&[("jaeger.json", file.as_bytes())]), &["jaeger.json"]).report();
+        let evidence = report.findings[0].evidence.iter().find(|one| one.kind == "backend-warning").unwrap();
+        assert_eq!(evidence.data["warning"], warning);
+    }
+
+    #[test]
+    fn attributes_beyond_the_spool_are_missed_in_coverage_only() {
+        let piped = |limit: &str| {
+            let mut command = tracemend(&["check", "-", "--format", "json", "--spool-limit", limit]);
+            ran(command.write_stdin(read(DEMO))).report()
+        };
+        let (kept, lost) = (piped("1GiB"), piped("1"));
+        let code = |report: &Report| {
+            let locations = report.findings.iter().flat_map(|finding| &finding.locations);
+            locations.filter(|location| location.kind == "code").count()
+        };
+        assert!(kept.coverage.attributes_not_kept.is_empty() && code(&kept) > 0);
+        assert_eq!((lost.coverage.attributes_not_kept.len(), code(&lost)), (1, 0));
+        assert_eq!(lost.summary, kept.summary);
+    }
+
+    #[test]
     fn an_invalid_report_is_noticed() {
         let schema: Value = serde_json::from_slice(&read("docs/schema/report-v1.json")).unwrap();
         let mut report: Value = serde_json::from_str(&check(&[DEMO]).stdout).unwrap();
