@@ -42,6 +42,9 @@ const HOPS_FOR_HIGH: usize = 20;
 /// Offsets below this are never judged: instrumentation ends and starts spans that much early or late.
 const TOLERANCE_NS: i64 = 1_000_000;
 
+/// Services named in coverage because their clocks cannot be told apart.
+const SERVICES_NAMED: usize = 20;
+
 /// The analyzer.
 pub(super) struct ClockSkew;
 
@@ -69,7 +72,10 @@ impl Analyzer for ClockSkew {
 
     fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
         let services = case.corpus.clocks.unidentified_services(case.names);
-        let services = services.into_iter().map(|service| CheckNotPossible {
+        let others = services.len().saturating_sub(SERVICES_NAMED);
+        let named = services.iter().take(SERVICES_NAMED).map(ToString::to_string);
+        let more = (others > 0).then(|| format!("{others} more services"));
+        let services = named.chain(more).map(|service| CheckNotPossible {
             rule: RULE.name.to_owned(),
             reason: format!("{service}: neither host.* nor service.instance.id in the resource"),
         });

@@ -619,6 +619,9 @@ fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
     for source in &coverage.partial_sources {
         out.push(("partial", format!("{}: {}", source.input, source.reason)));
     }
+    for input in &coverage.attributes_not_kept {
+        out.push(("not kept", format!("attributes of {input}")));
+    }
     for repair in &coverage.repairs {
         out.push(("repaired", format!("{} × {}", text::count(repair.count), repair.kind)));
     }
