@@ -1,7 +1,7 @@
 //! From records to findings: the flat pass over every trace on all cores, then one merge, then the
 //! judgement. What threads collect merges commutatively, so that scheduling leaves no trace.
 
-use rayon::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::analyzers::observations::Observations;
 use crate::analyzers::{self, Case, InputAbility};
@@ -119,20 +119,18 @@ impl Collected {
 pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[InputAbility]) -> Analysis {
     let capacity = span_level.capacity();
     let input_count = store.accounting.inputs.len();
-    let collected = store
-        .partitions
-        .par_iter()
-        .filter(|partition| !partition.is_empty())
-        .fold(
-            || Collected::new(capacity, input_count),
-            |mut collected, partition| {
-                collected.partition(&store, partition, scope);
-                collected
-            },
-        )
-        .reduce(|| Collected::new(capacity, input_count), Collected::merge);
+    // One collection a thread, not one a split of the work: their samples are large.
+    let next = AtomicUsize::new(0);
+    let collected = rayon::broadcast(|_| {
+        let mut collected = Collected::new(capacity, input_count);
+        while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+            collected.partition(&store, partition, scope);
+        }
+        collected
+    });
+    let collected = collected.into_iter().reduce(Collected::merge);
     let Collected { mut seen, mut corpus, counts, truncated_trace_pairs, traces_by_input, judged } =
-        collected;
+        collected.unwrap_or_else(|| Collected::new(capacity, input_count));
     let outside_filter = store.len() as u64 - judged;
     seen.merge(span_level);
     seen.finish();

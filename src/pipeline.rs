@@ -9,15 +9,15 @@ use crate::analyzers::InputAbility;
 use crate::compose::{self, Lines, ReadingsOfRun};
 use crate::config::{Filter, Occurrences, Settings};
 use crate::exemplars;
-use crate::formats;
 use crate::formats::whole::{self, WholeSpan, WholeSpans};
+use crate::formats::{self, Block};
 use crate::model::{SpanId, TraceId};
 use crate::progress::Progress;
 use crate::read::{self, ReadInput, ReadOptions};
 use crate::report::Report;
 use crate::shown::{self, ShowOutcome};
 use crate::sources::lines::line_numbers;
-use crate::sources::reread::{Wanted, reread};
+use crate::sources::reread::{Wanted, reread, reread_from};
 use crate::sources::spool::Spool;
 use crate::sources::{Expanded, Input, InputKind};
 use crate::store::Store;
@@ -42,7 +42,7 @@ pub fn memory_input(path: &str, bytes: &'static [u8]) -> Expanded {
 pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
     let mut examined = examine(inputs, settings, session);
     let wanted = exemplars::wanted_whole(&examined.analysis);
-    let (whole, not_kept) = examined.read_whole(&wanted, settings);
+    let (whole, not_kept) = examined.read_whole(&wanted, Senders::NotNeeded, settings);
     let lines = examined.lines();
     let readings = ReadingsOfRun {
         inputs: &examined.inputs,
@@ -76,7 +76,7 @@ pub fn show(
         Some((_, records)) => records.iter().map(|record| (found, record.span_id())).collect(),
         None => BTreeSet::new(),
     };
-    let (whole, _) = examined.read_whole(&wanted, settings);
+    let (whole, _) = examined.read_whole(&wanted, Senders::Needed, settings);
     (shown::show(found, &examined.analysis, &whole), failures)
 }
 
@@ -133,6 +133,13 @@ fn ability(read: &ReadInput) -> InputAbility {
     InputAbility { format: info.name, capabilities: info.capabilities }
 }
 
+/// Whether the resources and scopes of whole spans are wanted as well. They may stand far away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Senders {
+    Needed,
+    NotNeeded,
+}
+
 /// Whole spans by trace and span.
 type Whole = BTreeMap<(TraceId, SpanId), WholeSpan>;
 
@@ -141,6 +148,7 @@ impl Examined {
     fn read_whole(
         &mut self,
         wanted: &BTreeSet<(TraceId, SpanId)>,
+        senders: Senders,
         settings: &Settings,
     ) -> (Whole, Vec<String>) {
         let mut positions: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
@@ -156,7 +164,7 @@ impl Examined {
         for (number, mut positions) in positions {
             positions.sort_unstable();
             positions.dedup();
-            if let Err(problem) = self.read_input_again(number, &positions, settings, &mut spans) {
+            if let Err(problem) = self.read_input_again(number, &positions, senders, settings, &mut spans) {
                 not_kept.push(format!("{}: {problem}", self.inputs[number].input.path));
             }
         }
@@ -190,6 +198,7 @@ impl Examined {
         &mut self,
         number: usize,
         positions: &[u64],
+        senders: Senders,
         settings: &Settings,
         spans: &mut Whole,
     ) -> Result<(), String> {
@@ -204,9 +213,17 @@ impl Examined {
             positions,
         };
         let mut sink = WholeSpans::new(whole::Wanted::at(positions.to_vec()));
-        let outcome = reread(&wanted, &mut self.spool, &settings.limits, &mut |block| {
-            read.format.decode(&block, &settings.limits, &mut sink);
-        });
+        let alone = |block: &Block, index: usize, sink: &mut WholeSpans| {
+            senders == Senders::NotNeeded && read.format.decode_span(block, index, &settings.limits, sink)
+        };
+        let outcome = match reread_from(&wanted, &mut |block| alone(block, 0, &mut sink)) {
+            Ok(false) => reread(&wanted, &mut self.spool, &settings.limits, &mut |block| {
+                if !block_spans(&block, positions).all(|index| alone(&block, index, &mut sink)) {
+                    read.format.decode(&block, &settings.limits, &mut sink);
+                }
+            }),
+            done => done.map(drop),
+        };
         for whole in sink.into_spans() {
             spans.entry((whole.span.trace_id, whole.span.span_id)).or_insert(whole);
         }
@@ -216,6 +233,13 @@ impl Examined {
             _ => Ok(()),
         }
     }
+}
+
+/// Where in the block the spans at these sorted positions begin.
+fn block_spans(block: &Block, positions: &[u64]) -> impl Iterator<Item = usize> {
+    let first = positions.partition_point(|position| *position < block.offset);
+    let inside = positions[first..].iter().take_while(|position| **position < block.end());
+    inside.map(|position| (position - block.offset) as usize + block.replayed)
 }
 
 /// What the filter flags mean for these records.

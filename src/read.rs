@@ -88,17 +88,18 @@ const WORKER_STACK: usize = 16 << 20;
 /// Reads all inputs.
 pub fn read(expanded: Expanded, options: ReadOptions<'_>) -> ReadOutcome {
     let ended: Vec<AtomicBool> = expanded.inputs.iter().map(|_| AtomicBool::new(false)).collect();
-    let (sender, receiver) = bounded::<Job>(options.threads * 2);
+    let (sender, receiver) = bounded::<Job>(options.threads);
+    let (spare_sender, spare) = bounded::<Vec<u8>>(options.threads * 3);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..options.threads)
             .filter_map(|_| {
-                let (receiver, ended) = (receiver.clone(), &ended);
+                let (receiver, ended, spare) = (receiver.clone(), &ended, spare_sender.clone());
                 let builder = thread::Builder::new().name("decode".to_owned()).stack_size(WORKER_STACK);
-                builder.spawn_scoped(scope, move || decode_all(&receiver, ended, options)).ok()
+                builder.spawn_scoped(scope, move || decode_all(&receiver, &spare, ended, options)).ok()
             })
             .collect();
         drop(receiver);
-        let mut reader = Reader::new(expanded, options, sender, &ended);
+        let mut reader = Reader::new(expanded, options, sender, spare, &ended);
         reader.read_all();
         let (outcome, stops) = reader.finish();
         let mut stores = Vec::new();
@@ -118,6 +119,7 @@ pub fn read(expanded: Expanded, options: ReadOptions<'_>) -> ReadOutcome {
 
 fn decode_all(
     jobs: &Receiver<Job>,
+    spare: &Sender<Vec<u8>>,
     ended: &[AtomicBool],
     options: ReadOptions<'_>,
 ) -> (WorkerStore, Observations) {
@@ -132,6 +134,8 @@ fn decode_all(
         }
         options.progress.spans(store.facts().spans);
         store.end();
+        // A buffer too many is simply freed.
+        let _ = spare.try_send(job.block.bytes);
     }
     (store, seen)
 }
@@ -185,6 +189,8 @@ struct Reader<'o> {
     queue: Vec<Input>,
     options: ReadOptions<'o>,
     sender: Sender<Job>,
+    /// Buffers of decoded blocks.
+    spare: Receiver<Vec<u8>>,
     ended: &'o [AtomicBool],
     inputs: Vec<ReadInput>,
     stops: Vec<(usize, Stop)>,
@@ -198,6 +204,7 @@ impl<'o> Reader<'o> {
         expanded: Expanded,
         options: ReadOptions<'o>,
         sender: Sender<Job>,
+        spare: Receiver<Vec<u8>>,
         ended: &'o [AtomicBool],
     ) -> Self {
         let failures = expanded.failures.iter().map(|error| sentence(error, &error.help())).collect();
@@ -205,6 +212,7 @@ impl<'o> Reader<'o> {
             queue: expanded.inputs,
             options,
             sender,
+            spare,
             ended,
             inputs: Vec::new(),
             stops: Vec::new(),
@@ -300,6 +308,7 @@ impl<'o> Reader<'o> {
         let mut counted = 0;
         let mut blocks = BlockReader::new(opened, format.framing(), self.options.limits);
         while !self.ended[number].load(Ordering::Relaxed) {
+            self.spare.try_iter().for_each(|buffer| blocks.recycle(buffer));
             match blocks.next_block() {
                 Ok(Some(block)) => {
                     if !repeatable {

@@ -86,6 +86,8 @@ impl Corpus {
 
     /// Draws the conclusions, once everything is merged.
     pub fn finish(&mut self) {
+        self.span_ids.sample.finish();
+        self.clocks.finish();
         let edges: BTreeMap<_, _> = self.joined.iter().collect();
         for ((parent, site), count) in edges {
             let usual = self.usual_parents.entry(*site).or_insert((*parent, *count));
@@ -150,7 +152,7 @@ impl SpanIdSketch {
 
     /// The kept occurrences of each kept id, ids by hash, occurrences by trace.
     pub fn by_id(&self) -> Vec<Vec<Sampled>> {
-        let sorted = self.sample.sorted();
+        let sorted = self.sample.finished();
         // With a full sample the occurrences of the last id may be incomplete; that loses nothing.
         sorted.chunk_by(|one, other| one.span_id == other.span_id).map(<[Sampled]>::to_vec).collect()
     }

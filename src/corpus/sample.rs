@@ -1,8 +1,6 @@
 //! Samples that do not depend on order: the k members with the smallest hash. Uniform, mergeable,
 //! and computable in SQL as well, because the hash is xxHash64 of the ids' bytes.
 
-use std::collections::BTreeSet;
-
 use xxhash_rust::xxh64::xxh64;
 
 use crate::model::{SpanId, TraceId};
@@ -55,15 +53,17 @@ pub fn hash_span_id(span_id: SpanId) -> u64 {
 #[derive(Clone, Debug)]
 pub struct BottomK<T> {
     capacity: usize,
-    members: BTreeSet<T>,
-    /// Largest hash of a full sample.
+    /// In any order, with a share more than the capacity: sorting them now and then is cheaper than
+    /// keeping them sorted.
+    members: Vec<T>,
+    /// Largest hash that can still be among the smallest.
     bound: u64,
 }
 
 impl<T: Hashed> BottomK<T> {
     /// An empty sample.
     pub const fn new(capacity: usize) -> Self {
-        Self { capacity, members: BTreeSet::new(), bound: u64::MAX }
+        Self { capacity, members: Vec::new(), bound: u64::MAX }
     }
 
     /// Whether a member with this hash would be kept: to be asked before one is made.
@@ -76,10 +76,32 @@ impl<T: Hashed> BottomK<T> {
         if !self.wants(member.hash()) || self.capacity == 0 {
             return;
         }
-        self.members.insert(member);
-        if self.members.len() > self.capacity {
-            self.members.pop_last();
+        let most = self.capacity.saturating_add(self.capacity / 4).min(usize::MAX - 1);
+        if self.members.len() == self.members.capacity() {
+            // Doubling would reserve far more than is ever used.
+            self.members.reserve_exact(self.members.len().max(8).min(most + 1 - self.members.len()));
         }
+        self.members.push(member);
+        if self.members.len() > most {
+            self.prune();
+        }
+    }
+
+    /// Sorts the members and leaves only those that are kept, for [`Self::finished`].
+    pub fn finish(&mut self) {
+        self.prune();
+        self.members.shrink_to_fit();
+    }
+
+    /// The members, smallest hash first, if nothing was added since [`Self::finish`].
+    pub fn finished(&self) -> &[T] {
+        &self.members
+    }
+
+    fn prune(&mut self) {
+        self.members.sort_unstable();
+        self.members.dedup();
+        self.members.truncate(self.capacity);
         if self.members.len() == self.capacity {
             self.bound = self.members.last().map_or(u64::MAX, Hashed::hash);
         }
@@ -88,32 +110,46 @@ impl<T: Hashed> BottomK<T> {
     /// Joins another sample.
     pub fn merge(&mut self, other: &Self) {
         for member in &other.members {
-            if !self.wants(member.hash()) {
-                break;
-            }
             self.insert(member.clone());
         }
     }
 
     /// The members, smallest hash first.
     pub fn sorted(&self) -> Vec<T> {
-        self.members.iter().cloned().collect()
-    }
-
-    /// How many members there are.
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        let mut sorted = self.clone();
+        sorted.prune();
+        sorted.members
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Hashed for u64 {
+        fn hash(&self) -> u64 {
+            *self
+        }
+    }
+
+    #[test]
+    fn keeps_the_smallest_in_any_order_and_split() {
+        let members: Vec<u64> = (0..10_000).map(|number: u64| number * 7_919 % 10_007).collect();
+        let mut expected = members.clone();
+        expected.sort_unstable();
+        expected.truncate(10);
+        let sample = |members: &mut dyn Iterator<Item = &u64>| {
+            let mut sample = BottomK::new(10);
+            members.for_each(|member| sample.insert(*member));
+            sample
+        };
+        assert_eq!(sample(&mut members.iter()).sorted(), expected);
+        assert_eq!(sample(&mut members.iter().rev().chain(&members)).sorted(), expected);
+        let (one, other) = members.split_at(3_000);
+        let mut joined = sample(&mut other.iter());
+        joined.merge(&sample(&mut one.iter()));
+        assert_eq!(joined.sorted(), expected);
+    }
 
     #[test]
     fn spans_that_share_their_ids_are_chosen_by_content_and_not_by_place() {

@@ -97,6 +97,8 @@ pub struct Splitter {
     scanner: Scanner,
     /// Whether the input is JSON lines, once its first line was seen.
     json_lines: Option<bool>,
+    /// Buffers of blocks that are done with: new memory costs a page fault every 4 KiB.
+    spare: Vec<Vec<u8>>,
     /// The buffer begins between two elements and the comma was not met yet.
     comma_due: bool,
 }
@@ -134,6 +136,7 @@ impl Splitter {
             stop: None,
             scanner: Scanner::new(limits.max_depth),
             json_lines: None,
+            spare: Vec::new(),
             comma_due: false,
         }
     }
@@ -166,6 +169,22 @@ impl Splitter {
                 Step::Unframed => self.target = self.own_len() + self.block_bytes,
             }
         }
+    }
+
+    /// Takes the buffer of a block back.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+        // A giant record must not stay in memory for good.
+        if buffer.capacity() <= 4 * self.block_bytes {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    /// An empty buffer for the next block.
+    fn next_buffer(&mut self, begins_with: usize) -> Vec<u8> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.reserve(begins_with + self.block_bytes);
+        buffer
     }
 
     fn own_len(&self) -> usize {
@@ -266,15 +285,17 @@ impl Splitter {
     }
 
     fn take_until(&mut self, end: usize) -> Block {
-        let rest = self.buffer.split_off(end);
+        let mut rest = self.next_buffer(self.buffer.len() - end);
+        rest.extend_from_slice(&self.buffer[end..]);
+        self.buffer.truncate(end);
         self.scanner.restart();
         self.target = self.block_bytes;
         self.take(rest, 0, 0)
     }
 
     fn take_inside(&mut self, end: usize) -> Block {
+        let mut next = self.next_buffer(self.scanner.replay_len() + self.buffer.len() - end);
         let replay = self.scanner.resume_inside();
-        let mut next = Vec::with_capacity(replay.len() + self.block_bytes);
         next.extend_from_slice(replay);
         next.extend_from_slice(&self.buffer[end..]);
         let replayed = replay.len();

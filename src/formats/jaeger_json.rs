@@ -59,14 +59,13 @@ impl Format for JaegerJson {
     }
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
-        let mut decoder = Decoder {
-            block,
-            next_process: 0,
-            serials: HashMap::new(),
-            span: Span::default(),
-            parts: Parts::default(),
-        };
+        let mut decoder = Decoder::new(block);
         each_value(block, limits, sink, |cursor, sink| decoder.value(cursor, sink));
+    }
+
+    fn decode_span(&self, block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
+        let mut cursor = Cursor::at_index(&block.bytes, index, limits);
+        Decoder::new(block).span(&mut cursor, &mut Trace::default(), sink).is_ok()
     }
 }
 
@@ -135,6 +134,16 @@ struct Reference {
 }
 
 impl<'a> Decoder<'a> {
+    fn new(block: &'a Block) -> Self {
+        Self {
+            block,
+            next_process: 0,
+            serials: HashMap::new(),
+            span: Span::default(),
+            parts: Parts::default(),
+        }
+    }
+
     fn value(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         match cursor.peek() {
             Some(b'[') => cursor.array(|cursor| self.value(cursor, sink)).map(drop),

@@ -59,6 +59,12 @@ pub trait Format: Sync {
 
     /// Decodes one block. Never fails as a whole: what cannot be read is reported to the sink.
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink);
+
+    /// Decodes only the span that begins at this index of the block, without its sender; the block
+    /// may end anywhere behind it. `false` when that is not possible: then a whole block is needed.
+    fn decode_span(&self, _block: &Block, _index: usize, _limits: &Limits, _sink: &mut dyn SpanSink) -> bool {
+        false
+    }
 }
 
 /// A piece of an input that ends at a record border.

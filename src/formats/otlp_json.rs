@@ -76,6 +76,13 @@ impl Format for OtlpJson {
         let mut decoder = Decoder { block, next_serial: 0, span: Span::default() };
         each_value(block, limits, sink, |cursor, sink| decoder.root(cursor, sink));
     }
+
+    fn decode_span(&self, block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
+        let mut decoder = Decoder { block, next_serial: 0, span: Span::default() };
+        let mut cursor = Cursor::at_index(&block.bytes, index, limits);
+        let (resource, scope) = (Resource::default(), Scope::default());
+        decoder.span(&mut cursor, &resource, &scope, &mut None, sink).is_ok()
+    }
 }
 
 struct Decoder<'a> {
@@ -504,6 +511,10 @@ fn attributes<'a>(cursor: &mut Cursor<'a>, into: &mut Vec<Attribute<'a>>) -> Res
         return cursor.plain_members(into);
     }
     cursor.array(|cursor| {
+        if let Some(attribute) = cursor.usual_attribute() {
+            into.push(attribute);
+            return Ok(());
+        }
         let mut key = None;
         let mut value = Value::Empty;
         cursor.object(|cursor, member| {

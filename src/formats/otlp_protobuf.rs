@@ -68,6 +68,10 @@ impl Format for OtlpProtobuf {
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
         decode_message(&block.bytes, Place::In(block), limits, sink);
     }
+
+    fn decode_span(&self, block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
+        decode_span_field(block, index, limits, sink)
+    }
 }
 
 impl Format for OtlpProtobufFrames {
@@ -103,6 +107,10 @@ impl Format for OtlpProtobufDelimited {
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
         decode_frames(block, varint_length, limits, sink);
+    }
+
+    fn decode_span(&self, block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
+        decode_span_field(block, index, limits, sink)
     }
 }
 
@@ -566,6 +574,26 @@ fn decode_message(bytes: &[u8], place: Place<'_>, limits: &Limits, sink: &mut dy
     for _ in 0..repaired {
         sink.repaired(Repair::InvalidUtf8);
     }
+}
+
+/// Positions of spans are those of their tags. A compressed frame, of which only the beginning has a
+/// position, is told from a span by its first byte, a length that no frame has.
+fn decode_span_field(block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
+    let Some(bytes) = block.bytes.get(index..) else { return false };
+    let Some(Item::Field(2, Wire::Bytes(message))) = Fields::new(Slice { bytes, at: index }).next() else {
+        return false;
+    };
+    let mut decoder = Decoder {
+        place: Place::In(block),
+        values: Values { limits, repaired_strings: 0 },
+        sink,
+        next_serial: 0,
+        ended: false,
+        span: Span::default(),
+    };
+    let (resource, scope) = (Resource::default(), Scope::default());
+    decoder.span(message, block.position(index), &resource, &scope, &mut None);
+    true
 }
 
 struct Decoder<'a, 's> {

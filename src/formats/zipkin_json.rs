@@ -63,6 +63,13 @@ impl Format for ZipkinJson {
             Decoder { block, serials: HashMap::new(), senders: Vec::new(), span: Span::default() };
         each_value(block, limits, sink, |cursor, sink| decoder.value(cursor, sink));
     }
+
+    fn decode_span(&self, block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
+        let mut decoder =
+            Decoder { block, serials: HashMap::new(), senders: Vec::new(), span: Span::default() };
+        let mut cursor = Cursor::at_index(&block.bytes, index, limits);
+        decoder.span(&mut cursor, sink).is_ok()
+    }
 }
 
 struct Decoder<'a> {

@@ -173,11 +173,16 @@ fn http_target<'s>(wanted: &Wanted<'s>) -> Cow<'s, str> {
 
 /// The path of a URL or request target, without query and fragment.
 fn path_of(url: &str) -> &str {
-    let after_host = match url.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+    let scheme = memchr::memchr(b':', url.as_bytes()).filter(|colon| url[*colon..].starts_with("://"));
+    let after_host = match scheme {
+        Some(colon) => {
+            let rest = &url[colon + 3..];
+            memchr::memchr(b'/', rest.as_bytes()).map_or("/", |slash| &rest[slash..])
+        }
         None => url,
     };
-    after_host.split(['?', '#']).next().unwrap_or_default()
+    let end = memchr::memchr2(b'?', b'#', after_host.as_bytes());
+    end.map_or(after_host, |end| &after_host[..end])
 }
 
 #[cfg(test)]

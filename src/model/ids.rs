@@ -71,20 +71,21 @@ pub enum IdText<T> {
 
 /// Reads the text of a trace id (hex of 1 to 32 digits, `0x` prefix, base64 of 8 or 16 bytes).
 pub fn read_trace_id(text: &[u8]) -> IdText<TraceId> {
-    if text.len() == 32
-        && let Some(value) = hex_lower(text)
+    if let Some((high, low)) = text.split_first_chunk()
+        && let Ok(low) = low.try_into()
+        && let (Some(high), Some(low)) = (hex_lower(high), hex_lower(low))
     {
-        return present(value, None).map(TraceId);
+        return present(u128::from(high) << 64 | u128::from(low), None).map(TraceId);
     }
     read_id(text, 32).map_invalid(|| xxh3_128(text)).map(TraceId)
 }
 
 /// Reads the text of a span id (hex of 1 to 16 digits, `0x` prefix, base64 of 8 bytes).
 pub fn read_span_id(text: &[u8]) -> IdText<SpanId> {
-    if text.len() == 16
-        && let Some(value) = hex_lower(text)
+    if let Ok(digits) = text.try_into()
+        && let Some(value) = hex_lower(digits)
     {
-        return present(value, None).map(|value| SpanId(value as u64));
+        return if value == 0 { IdText::Absent } else { IdText::Valid(SpanId(value), None) };
     }
     read_id(text, 16).map_invalid(|| u128::from(xxh3_64(text))).map(|value| SpanId(value as u64))
 }
@@ -145,18 +146,29 @@ fn hex_repair(hex: &[u8], digits: usize, prefixed: bool) -> Option<Repair> {
 }
 
 /// `None` when a character is not one of `0-9a-f`.
-fn hex_lower(text: &[u8]) -> Option<u128> {
-    let mut value: u128 = 0;
+fn hex_lower(text: &[u8; 16]) -> Option<u64> {
+    let mut value = 0;
+    let mut seen = 0;
     for byte in text {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        value = value << 4 | u128::from(digit);
+        let digit = LOWER_HEX[usize::from(*byte)];
+        seen |= digit;
+        value = value << 4 | u64::from(digit & 0xf);
     }
-    Some(value)
+    (seen & NO_DIGIT == 0).then_some(value)
 }
+
+const NO_DIGIT: u8 = 0xf0;
+
+/// Values of the characters `0-9a-f`.
+static LOWER_HEX: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 fn hex_any_case(text: &[u8]) -> Option<u128> {
     text.iter().try_fold(0_u128, |value, byte| {

@@ -20,7 +20,7 @@ pub fn normalise(name: &str) -> Cow<'_, str> {
     let mut result = String::with_capacity(name.len());
     let mut rest = name;
     while !rest.is_empty() {
-        let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
+        let end = rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len());
         if end == 0 {
             let next = rest.chars().next().map_or(1, char::len_utf8);
             result.push_str(&rest[..next]);
@@ -33,12 +33,12 @@ pub fn normalise(name: &str) -> Cow<'_, str> {
     Cow::Owned(result)
 }
 
-fn is_part(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '%' | ':')
+fn is_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@' | b'%' | b':')
 }
 
 fn push_part(result: &mut String, part: &str) {
-    let Some(first) = part.find(|c: char| c.is_ascii_digit() || c == '@') else {
+    let Some(first) = part.bytes().position(|byte| byte.is_ascii_digit() || byte == b'@') else {
         result.push_str(part);
         return;
     };

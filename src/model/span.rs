@@ -217,13 +217,49 @@ pub struct Link<'a> {
 impl Span<'_> {
     /// Ready for the next span, keeping the allocations.
     pub fn clear(&mut self) {
-        let mut attributes = std::mem::take(&mut self.attributes);
-        let mut events = std::mem::take(&mut self.events);
-        let mut links = std::mem::take(&mut self.links);
+        let Self {
+            position,
+            trace_id,
+            span_id,
+            parent_span_id,
+            trace_state,
+            name,
+            kind,
+            start_ns,
+            end_ns,
+            status,
+            status_message,
+            flags,
+            parent_is_remote,
+            shared,
+            attributes,
+            events,
+            links,
+            dropped_attributes,
+            dropped_events,
+            dropped_links,
+            warnings,
+            malformed,
+        } = self;
+        *position = 0;
+        *trace_id = TraceId::default();
+        *span_id = SpanId::default();
+        *parent_span_id = None;
+        *trace_state = None;
+        *name = Cow::Borrowed("");
+        *kind = SpanKind::default();
+        (*start_ns, *end_ns) = (None, None);
+        *status = StatusCode::default();
+        *status_message = Cow::Borrowed("");
+        *flags = None;
+        *parent_is_remote = None;
+        *shared = false;
         attributes.clear();
         events.clear();
         links.clear();
-        *self = Span { attributes, events, links, ..Span::default() };
+        (*dropped_attributes, *dropped_events, *dropped_links) = (0, 0, 0);
+        warnings.clear();
+        malformed.clear();
     }
 
     /// End minus start in ns, if both are known. Negative when the end lies before the start.

@@ -121,6 +121,11 @@ impl<'s> BlockReader<'s> {
         Ok(block)
     }
 
+    /// Takes the buffer of a block back that is done with.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        self.splitter.recycle(buffer);
+    }
+
     /// The blocks given out so far.
     pub const fn index(&self) -> &BlockIndex {
         &self.index

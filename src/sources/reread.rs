@@ -80,15 +80,47 @@ pub fn reread(
     }
 }
 
+/// Most spans are shorter.
+const FIRST_WINDOW: u64 = 8 << 10;
+
+/// Calls `each` with the bytes from each wanted position on, more of them while it answers `false`,
+/// but no more than to the end of the block that has the position. Returns `false` when that is
+/// not possible: the input cannot be read from anywhere, or `each` was not content with all there is.
+pub fn reread_from(wanted: &Wanted<'_>, each: &mut dyn FnMut(&Block) -> bool) -> Result<bool, RereadError> {
+    let InputKind::File(path) = &wanted.input.kind else { return Ok(false) };
+    if !wanted.repeatable || wanted.compression.is_some() {
+        return Ok(false);
+    }
+    let mut file = File::open(path).map_err(|error| SourceError::io(&wanted.input.path, error))?;
+    for position in wanted.positions {
+        let block = wanted.index.starts.partition_point(|start| start <= position);
+        let Some(range) = wanted.index.range(block.saturating_sub(1)) else { return Ok(false) };
+        let most = range.end.saturating_sub(*position);
+        let mut window = FIRST_WINDOW.min(most);
+        while !each(&Block {
+            bytes: read_at(&mut file, *position, window)?,
+            offset: *position,
+            ..Block::default()
+        }) {
+            if window == most {
+                return Ok(false);
+            }
+            window = (window * 16).min(most);
+        }
+    }
+    Ok(true)
+}
+
+fn read_at(file: &mut File, position: u64, len: u64) -> Result<Vec<u8>, RereadError> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(position))?;
+    file.take(len).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == len { Ok(bytes) } else { Err(RereadError::Changed) }
+}
+
 fn by_position(mut file: File, wanted: &Wanted<'_>, each: &mut dyn FnMut(Block)) -> Result<(), RereadError> {
     for range in wanted_ranges(wanted) {
-        let mut bytes = Vec::new();
-        let len = range.end - range.start;
-        file.seek(SeekFrom::Start(range.start))?;
-        (&mut file).take(len).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 != len {
-            return Err(RereadError::Changed);
-        }
+        let bytes = read_at(&mut file, range.start, range.end - range.start)?;
         each(Block { bytes, offset: range.start, ..Block::default() });
     }
     Ok(())

@@ -1,5 +1,8 @@
 //! From a whole span to its record: the one place where the structural depth is derived.
 
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use foldhash::fast::FixedState;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::accounting::BlockFacts;
@@ -128,8 +131,12 @@ fn sum<T>(items: &[T], hash: impl Fn(&T) -> u64) -> u64 {
     items.iter().fold(items.len() as u64, |total, item| total.wrapping_add(hash(item)))
 }
 
+/// For texts of a few bytes, of which a span has dozens. The seed is fixed: equal copies may be met
+/// by different workers.
 fn text_hash(text: &str) -> u64 {
-    xxh3_64(text.as_bytes())
+    let mut hasher = FixedState::with_seed(0).build_hasher();
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 fn attributes_hash(attributes: &[Attribute<'_>]) -> u64 {

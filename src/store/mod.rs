@@ -55,7 +55,9 @@ impl Store {
         let gathered = partition::transpose(rows);
         let partitions = gathered
             .into_par_iter()
-            .map(|parts| Partition::gather(parts, &translations, accounting.limits()))
+            .map_init(partition::Sorting::default, |sorting, parts| {
+                Partition::gather(parts, &translations, accounting.limits(), sorting)
+            })
             .collect();
         (Self { names, partitions, accounting }, translations)
     }

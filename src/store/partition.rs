@@ -30,7 +30,7 @@ pub struct Chunks<T> {
 }
 
 const FIRST_CHUNK: usize = 8;
-const LARGEST_CHUNK: usize = 512;
+const LARGEST_CHUNK: usize = 256;
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
@@ -61,8 +61,8 @@ impl<T> Chunks<T> {
         self.open.is_empty() && self.full.is_empty()
     }
 
-    fn into_rows(self) -> impl Iterator<Item = T> {
-        self.full.into_iter().chain(std::iter::once(self.open)).flatten()
+    fn into_chunks(self) -> impl Iterator<Item = Vec<T>> {
+        self.full.into_iter().chain(std::iter::once(self.open))
     }
 }
 
@@ -97,56 +97,87 @@ pub fn index_of_span(records: &[SpanRecord], span_id: SpanId) -> Option<usize> {
 /// All rows of one partition, sorted.
 #[derive(Debug, Default)]
 pub struct Partition {
+    /// One after the other they are sorted, and no trace stands in two of them.
+    runs: Vec<Vec<SpanRecord>>,
+    /// Likewise, by the position of the span.
+    boundary_runs: Vec<Vec<BoundaryRow>>,
+    links: Vec<LinkRow>,
+}
+
+/// Where one partition at a time is sorted.
+#[derive(Debug, Default)]
+pub(super) struct Sorting {
     spans: Vec<SpanRecord>,
     boundaries: Vec<BoundaryRow>,
-    links: Vec<LinkRow>,
 }
 
 impl Partition {
     /// Joins the rows of all workers, gives operations and boundaries their final numbers, and
     /// drops what lies behind the point where an input was ended by a limit: whether another
-    /// worker had already read it is chance.
-    pub(super) fn gather(parts: Vec<Rows>, translations: &[Translation], limits: &InputLimits) -> Self {
+    /// worker had already read it is chance. The records stay in the memory that they were in, so
+    /// that all of them never exist twice.
+    pub(super) fn gather(
+        parts: Vec<Rows>,
+        translations: &[Translation],
+        limits: &InputLimits,
+        sorting: &mut Sorting,
+    ) -> Self {
         let mut partition = Self::default();
-        partition.spans.reserve_exact(parts.iter().map(|rows| rows.spans.len()).sum());
-        partition.boundaries.reserve_exact(parts.iter().map(|rows| rows.boundaries.len()).sum());
+        let (mut emptied_spans, mut emptied_boundaries) = (Vec::new(), Vec::new());
+        let Sorting { spans, boundaries } = sorting;
+        spans.clear();
+        spans.reserve_exact(parts.iter().map(|rows| rows.spans.len()).sum());
+        boundaries.clear();
+        boundaries.reserve_exact(parts.iter().map(|rows| rows.boundaries.len()).sum());
         for (rows, translation) in parts.into_iter().zip(translations) {
-            partition.spans.extend(rows.spans.into_rows().filter(|row| limits.keeps(row.source)).map(
-                |mut row| {
+            for mut chunk in rows.spans.into_chunks() {
+                spans.extend(chunk.drain(..).filter(|row| limits.keeps(row.source)).map(|mut row| {
                     row.operation = translation.operations[row.operation as usize];
                     row
-                },
-            ));
-            partition.boundaries.extend(rows.boundaries.into_rows().map(|mut row| {
-                row.boundary = translation.boundaries[row.boundary as usize];
-                row
-            }));
-            partition.links.extend(rows.links.into_rows());
+                }));
+                emptied_spans.push(chunk);
+            }
+            for mut chunk in rows.boundaries.into_chunks() {
+                boundaries.extend(chunk.drain(..).map(|mut row| {
+                    row.boundary = translation.boundaries[row.boundary as usize];
+                    row
+                }));
+                emptied_boundaries.push(chunk);
+            }
+            partition.links.extend(rows.links.into_chunks().flatten());
         }
-        partition.spans.sort_unstable_by(SpanRecord::order);
-        partition.boundaries.sort_unstable_by_key(|row| (row.source, row.boundary));
+        spans.sort_unstable_by(SpanRecord::order);
+        boundaries.sort_unstable_by_key(|row| (row.source, row.boundary));
+        partition.runs = runs(spans, emptied_spans, |one, other| one.trace_id() == other.trace_id());
+        partition.boundary_runs =
+            runs(boundaries, emptied_boundaries, |one, other| one.source == other.source);
         partition.links.sort_unstable_by_key(|row| (row.source, row.trace_id, row.span_id));
         partition
     }
 
     /// The spans of each trace, traces in the order of their low 64 bits.
     pub fn traces(&self) -> impl Iterator<Item = &[SpanRecord]> {
-        self.spans.chunk_by(|one, other| one.trace_id() == other.trace_id())
+        self.runs.iter().flat_map(|run| run.chunk_by(|one, other| one.trace_id() == other.trace_id()))
     }
 
     /// The spans of one trace, sorted by span id; empty when it is not here.
     pub fn trace(&self, trace_id: TraceId) -> &[SpanRecord] {
         let key = |record: &SpanRecord| (record.trace_id().low64(), record.trace_id().high64());
         let wanted = (trace_id.low64(), trace_id.high64());
-        let start = self.spans.partition_point(|record| key(record) < wanted);
-        let len = self.spans[start..].partition_point(|record| key(record) == wanted);
-        &self.spans[start..start + len]
+        let run = self.runs.partition_point(|run| run.last().is_some_and(|last| key(last) < wanted));
+        let Some(run) = self.runs.get(run) else { return &[] };
+        let start = run.partition_point(|record| key(record) < wanted);
+        let len = run[start..].partition_point(|record| key(record) == wanted);
+        &run[start..start + len]
     }
 
     /// What a span says about its other side.
     pub fn boundary(&self, span: &SpanRecord) -> Option<BoundaryRow> {
-        let at = self.boundaries.partition_point(|row| row.source < span.source);
-        self.boundaries.get(at).copied().filter(|row| row.source == span.source)
+        let runs = &self.boundary_runs;
+        let run = runs.partition_point(|run| run.last().is_some_and(|last| last.source < span.source));
+        let run = runs.get(run)?;
+        let at = run.partition_point(|row| row.source < span.source);
+        run.get(at).copied().filter(|row| row.source == span.source)
     }
 
     /// The links of a span.
@@ -158,13 +189,44 @@ impl Partition {
 
     /// Number of span records.
     pub fn len(&self) -> usize {
-        self.spans.len()
+        self.runs.iter().map(Vec::len).sum()
     }
 
     /// Whether there is no span.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.runs.is_empty()
     }
+}
+
+/// Copies sorted rows into emptied chunks, as many whole groups as fit into each.
+fn runs<T: Copy>(
+    sorted: &[T],
+    mut emptied: Vec<Vec<T>>,
+    is_one_group: impl Fn(&T, &T) -> bool,
+) -> Vec<Vec<T>> {
+    emptied.sort_unstable_by_key(Vec::capacity);
+    // How many rows at the beginning, at most `most`, are whole groups.
+    let whole_groups = |rows: &[T], most: usize| match rows.get(most) {
+        None => rows.len(),
+        Some(cut) => rows[..most].iter().rposition(|row| !is_one_group(row, cut)).map_or(0, |last| last + 1),
+    };
+    let mut runs = Vec::new();
+    let mut rest = sorted;
+    while let Some(first) = rest.first() {
+        let mut run = emptied.pop().unwrap_or_default();
+        let len = match whole_groups(rest, run.capacity()) {
+            0 => {
+                let first_group = rest.partition_point(|row| is_one_group(row, first));
+                first_group.max(whole_groups(rest, LARGEST_CHUNK))
+            }
+            fitting => fitting,
+        };
+        run.reserve_exact(len);
+        run.extend_from_slice(&rest[..len]);
+        runs.push(run);
+        rest = &rest[len..];
+    }
+    runs
 }
 
 #[cfg(test)]
@@ -179,6 +241,34 @@ mod tests {
         }
         // Expected 100 each; 200 is ten standard deviations away.
         assert!(counts.iter().all(|count| (1..200).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn runs_hold_whole_traces_whatever_their_size() {
+        use crate::model::{Span, SpanId};
+        let record = |trace: u128, span: u64| {
+            let span = Span { trace_id: TraceId(trace), span_id: SpanId(span), ..Span::default() };
+            SpanRecord::new(&span, 0, 0, 0, false)
+        };
+        let sizes = [1, 600, 3, 200, 200, 200, 9, 1, 1, 40];
+        let sorted: Vec<SpanRecord> = (1_u128..)
+            .zip(sizes)
+            .flat_map(|(trace, size)| (0..size).map(move |span| record(trace, span)))
+            .collect();
+        for capacities in [&[][..], &[8, 16, 512, 512], &[512; 9], &[1; 2]] {
+            let emptied = capacities.iter().map(|capacity| Vec::with_capacity(*capacity)).collect();
+            let partition = Partition {
+                runs: runs(&sorted, emptied, |one, other| one.trace_id() == other.trace_id()),
+                ..Partition::default()
+            };
+            assert_eq!(partition.runs.concat(), sorted);
+            let found: Vec<u64> = partition.traces().map(|trace| trace.len() as u64).collect();
+            assert_eq!(found, sizes);
+            for (trace, size) in (1_u128..).zip(sizes) {
+                assert_eq!(partition.trace(TraceId(trace)).len() as u64, size);
+            }
+            assert!(partition.trace(TraceId(99)).is_empty());
+        }
     }
 
     #[test]
