@@ -2,6 +2,7 @@
 //! judgement. What threads collect merges commutatively, so that scheduling leaves no trace.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::analyzers::observations::Observations;
 use crate::analyzers::{self, Case, InputAbility};
@@ -119,21 +120,31 @@ impl Collected {
 pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[InputAbility]) -> Analysis {
     let capacity = span_level.capacity();
     let input_count = store.accounting.inputs.len();
-    // One collection a thread, not one a split of the work: their samples are large.
     let next = AtomicUsize::new(0);
+    let samples = Mutex::new(Corpus::default());
     let collected = rayon::broadcast(|_| {
         let mut collected = Collected::new(capacity, input_count);
         while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
             collected.partition(&store, partition, scope);
+            let mut samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
+            samples.drain_samples(&mut collected.corpus);
         }
         collected
     });
     let collected = collected.into_iter().reduce(Collected::merge);
-    let Collected { mut seen, mut corpus, counts, truncated_trace_pairs, traces_by_input, judged } =
-        collected.unwrap_or_else(|| Collected::new(capacity, input_count));
+    let Collected {
+        mut seen,
+        corpus: without_samples,
+        counts,
+        truncated_trace_pairs,
+        traces_by_input,
+        judged,
+    } = collected.unwrap_or_else(|| Collected::new(capacity, input_count));
     let outside_filter = store.len() as u64 - judged;
     seen.merge(span_level);
     seen.finish();
+    let mut corpus = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
+    corpus.merge(without_samples);
     corpus.finish();
     let case = Case { seen: &seen, corpus: &corpus, names: &store.names, inputs };
     let mut findings: Vec<Finding> =

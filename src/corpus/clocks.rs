@@ -161,6 +161,11 @@ impl ClockPairs {
         }
     }
 
+    /// Hands the hops over.
+    pub(super) fn drain_samples(&mut self, other: &mut Self) {
+        self.hops.drain(&mut other.hops);
+    }
+
     /// Once everything is merged.
     pub(super) fn finish(&mut self) {
         self.hops.finish();

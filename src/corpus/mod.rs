@@ -68,6 +68,13 @@ impl Corpus {
         &mut self.sites[index]
     }
 
+    /// Takes over the samples of another corpus, which are most of its memory: every thread would
+    /// hold as much otherwise.
+    pub fn drain_samples(&mut self, other: &mut Self) {
+        self.clocks.drain_samples(&mut other.clocks);
+        self.span_ids.sample.drain(&mut other.span_ids.sample);
+    }
+
     /// Joins another corpus.
     pub fn merge(&mut self, other: Self) {
         for (site, profile) in other.sites.into_iter().enumerate() {

@@ -90,7 +90,6 @@ impl<T: Hashed> BottomK<T> {
     /// Sorts the members and leaves only those that are kept, for [`Self::finished`].
     pub fn finish(&mut self) {
         self.prune();
-        self.members.shrink_to_fit();
     }
 
     /// The members, smallest hash first, if nothing was added since [`Self::finish`].
@@ -105,6 +104,12 @@ impl<T: Hashed> BottomK<T> {
         if self.members.len() == self.capacity {
             self.bound = self.members.last().map_or(u64::MAX, Hashed::hash);
         }
+    }
+
+    /// Joins another sample, leaves it empty, and lets it pass by what is no longer wanted here.
+    pub fn drain(&mut self, other: &mut Self) {
+        other.members.drain(..).for_each(|member| self.insert(member));
+        other.bound = self.bound;
     }
 
     /// Joins another sample.

@@ -29,8 +29,8 @@ pub struct Chunks<T> {
     open: Vec<T>,
 }
 
-const FIRST_CHUNK: usize = 8;
-const LARGEST_CHUNK: usize = 256;
+const FIRST_CHUNK: usize = 64;
+const LARGEST_CHUNK: usize = 1_024;
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
@@ -131,18 +131,20 @@ impl Partition {
         boundaries.reserve_exact(parts.iter().map(|rows| rows.boundaries.len()).sum());
         for (rows, translation) in parts.into_iter().zip(translations) {
             for mut chunk in rows.spans.into_chunks() {
+                let used = chunk.len();
                 spans.extend(chunk.drain(..).filter(|row| limits.keeps(row.source)).map(|mut row| {
                     row.operation = translation.operations[row.operation as usize];
                     row
                 }));
-                emptied_spans.push(chunk);
+                emptied_spans.push((used, chunk));
             }
             for mut chunk in rows.boundaries.into_chunks() {
+                let used = chunk.len();
                 boundaries.extend(chunk.drain(..).map(|mut row| {
                     row.boundary = translation.boundaries[row.boundary as usize];
                     row
                 }));
-                emptied_boundaries.push(chunk);
+                emptied_boundaries.push((used, chunk));
             }
             partition.links.extend(rows.links.into_chunks().flatten());
         }
@@ -198,13 +200,14 @@ impl Partition {
     }
 }
 
-/// Copies sorted rows into emptied chunks, as many whole groups as fit into each.
+/// Copies sorted rows into emptied chunks, into each as many whole groups as fit into what was used
+/// of it: the rest of it may not be backed by memory yet.
 fn runs<T: Copy>(
     sorted: &[T],
-    mut emptied: Vec<Vec<T>>,
+    mut emptied: Vec<(usize, Vec<T>)>,
     is_one_group: impl Fn(&T, &T) -> bool,
 ) -> Vec<Vec<T>> {
-    emptied.sort_unstable_by_key(Vec::capacity);
+    emptied.sort_unstable_by_key(|(used, _)| *used);
     // How many rows at the beginning, at most `most`, are whole groups.
     let whole_groups = |rows: &[T], most: usize| match rows.get(most) {
         None => rows.len(),
@@ -213,8 +216,8 @@ fn runs<T: Copy>(
     let mut runs = Vec::new();
     let mut rest = sorted;
     while let Some(first) = rest.first() {
-        let mut run = emptied.pop().unwrap_or_default();
-        let len = match whole_groups(rest, run.capacity()) {
+        let (used, mut run) = emptied.pop().unwrap_or_default();
+        let len = match whole_groups(rest, used) {
             0 => {
                 let first_group = rest.partition_point(|row| is_one_group(row, first));
                 first_group.max(whole_groups(rest, LARGEST_CHUNK))
@@ -256,7 +259,7 @@ mod tests {
             .flat_map(|(trace, size)| (0..size).map(move |span| record(trace, span)))
             .collect();
         for capacities in [&[][..], &[8, 16, 512, 512], &[512; 9], &[1; 2]] {
-            let emptied = capacities.iter().map(|capacity| Vec::with_capacity(*capacity)).collect();
+            let emptied = capacities.iter().map(|used| (*used, Vec::with_capacity(*used))).collect();
             let partition = Partition {
                 runs: runs(&sorted, emptied, |one, other| one.trace_id() == other.trace_id()),
                 ..Partition::default()
