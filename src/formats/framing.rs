@@ -5,6 +5,7 @@ mod scan;
 
 use std::io::{self, Read};
 
+use super::table::{dialect, header_len, record_len};
 use super::{Block, Limit, Limits};
 use scan::{Found, Scanner};
 
@@ -21,6 +22,8 @@ pub enum Framing {
     LengthPrefixed,
     /// Protobuf messages, each with its length as a varint in front (`writeDelimitedTo`).
     VarintPrefixed,
+    /// A table with a header record, which every block begins with.
+    Table,
     /// One protobuf message whose top-level fields can be decoded one by one.
     ProtobufFields,
 }
@@ -28,7 +31,7 @@ pub enum Framing {
 impl Framing {
     /// Whether people can read such an input, so that a line number helps them.
     pub const fn is_text(self) -> bool {
-        matches!(self, Self::Json(_))
+        matches!(self, Self::Json(_) | Self::Table)
     }
 }
 
@@ -99,6 +102,8 @@ pub struct Splitter {
     json_lines: Option<bool>,
     /// The buffer begins between two elements and the comma was not met yet.
     comma_due: bool,
+    /// The header of a table, once it is complete.
+    header: Option<Vec<u8>>,
 }
 
 /// What to do with the buffer.
@@ -107,6 +112,8 @@ enum Step {
     Cut(usize),
     /// As above, but the cut is between two elements of an open array.
     CutInside(usize),
+    /// Give out the own bytes up to this index; the rest begins with the header again.
+    CutRow(usize),
     /// Read until there are this many own bytes.
     Read(usize),
     /// Give out the bytes up to this index and end with this limit at the position of the second.
@@ -135,6 +142,7 @@ impl Splitter {
             scanner: Scanner::new(limits.max_depth),
             json_lines: None,
             comma_due: false,
+            header: None,
         }
     }
 
@@ -153,6 +161,7 @@ impl Splitter {
             match self.step() {
                 Step::Cut(end) => return Ok(Some(self.take_until(end))),
                 Step::CutInside(end) => return Ok(Some(self.take_inside(end))),
+                Step::CutRow(end) => return Ok(Some(self.take_rows(end))),
                 Step::Read(own) => self.target = own.max(self.own_len() + 1),
                 Step::Stop(end, at, limit) => {
                     self.stop_at(end, at, limit);
@@ -216,6 +225,7 @@ impl Splitter {
             Framing::Json(rules) => self.json_step(rules),
             Framing::LengthPrefixed => self.frames_step(length_prefixed_end),
             Framing::VarintPrefixed => self.frames_step(varint_prefixed_end),
+            Framing::Table => self.table_step(),
             Framing::ProtobufFields => self.frames_step(protobuf_field_end),
         }
     }
@@ -259,6 +269,39 @@ impl Splitter {
                 RecordEnd::Broken => return Step::Unframed,
             }
         }
+    }
+
+    /// Cuts behind the last record that is complete.
+    fn table_step(&mut self) -> Step {
+        if self.header.is_none() {
+            self.header = header_len(&self.buffer).map(|end| self.buffer[..end].to_vec());
+        }
+        let Some(header) = &self.header else {
+            return self.read_on();
+        };
+        let dialect = dialect(header);
+        let mut end = header.len();
+        while let Some(len) = record_len(&self.buffer[end..], dialect) {
+            end += len;
+        }
+        if end == header.len() { self.read_on() } else { Step::CutRow(end) }
+    }
+
+    fn read_on(&self) -> Step {
+        if self.own_len() > self.max_record {
+            return Step::Stop(self.buffer.len(), self.replayed, Limit::Record);
+        }
+        Step::Read(self.own_len() + self.block_bytes)
+    }
+
+    fn take_rows(&mut self, end: usize) -> Block {
+        let mut next = self.header.clone().unwrap_or_default();
+        let replayed = next.len();
+        next.extend_from_slice(&self.buffer[end..]);
+        self.buffer.truncate(end);
+        // At least as many own bytes as replayed ones: what is decoded stays linear in the input.
+        self.target = self.block_bytes.max(replayed);
+        self.take(next, replayed, 0)
     }
 
     fn take_rest(&mut self) -> Block {

@@ -396,7 +396,8 @@ fn utf16_unit(text: &[u8]) -> Result<(u32, &[u8])> {
     unit.map(|unit| (unit, rest)).ok_or(JsonError::Unexpected("expected four hex digits after \\u"))
 }
 
-fn number_value(text: &str) -> Value<'_> {
+/// A number as an integer where it is one.
+pub(super) fn number_value(text: &str) -> Value<'_> {
     if let Ok(number) = text.parse::<i64>() {
         return Value::Int(number);
     }

@@ -427,7 +427,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{ALL, Format, Head, Limits, by_name, detect, otlp_protobuf};
+    use super::super::{ALL, Format, Head, Limits, by_name, clickhouse_otel, detect, otlp_protobuf};
     use super::testing::{decode, decode_within};
     use super::*;
     use crate::model::SpanId;
@@ -466,6 +466,8 @@ mod tests {
             (otlp_json(), OTLP.into()),
             (by_name("jaeger-json").unwrap(), JAEGER.into()),
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
+            (by_name("clickhouse-otel-traces").unwrap(), clickhouse_otel::tests::ROWS_SAMPLE.into()),
+            (by_name("clickhouse-otel-traces-table").unwrap(), clickhouse_otel::tests::TABLE_SAMPLE.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
             (by_name("otlp-protobuf-delimited").unwrap(), otlp_protobuf::tests::delimited_sample()),
