@@ -6,6 +6,7 @@
 //! sink's business.
 
 mod clickhouse_otel;
+mod consoles;
 mod detect;
 pub mod framing;
 mod jaeger_json;
@@ -32,6 +33,8 @@ pub static ALL: &[&dyn Format] = &[
     &signoz::SignozTable,
     &clickhouse_otel::ClickhouseRows,
     &clickhouse_otel::ClickhouseTable,
+    &consoles::GoStdout,
+    &consoles::PythonConsole,
     &otlp_json::OtlpJson,
     &otlp_protobuf::OtlpProtobufFrames,
     &otlp_protobuf::OtlpProtobuf,
