@@ -306,10 +306,8 @@ pub(super) mod tests {
 
     #[test]
     fn every_block_of_a_table_begins_with_its_header() {
-        let mut text = "TraceId,SpanId,SpanName\n".to_owned();
-        for id in 1..50 {
-            text.push_str(&format!("1,{id:016x},\"a\nb\"\n"));
-        }
+        let rows: Vec<String> = (1..50).map(|id| format!("1,{id:016x},\"a\nb\"\n")).collect();
+        let text = format!("TraceId,SpanId,SpanName\n{}", rows.concat());
         let limits = Limits::default();
         let mut splitter = Splitter::with_block_bytes(Framing::Table, &limits, 64);
         let mut reader = text.as_bytes();

@@ -407,9 +407,11 @@ fn count(cell: Cell<'_>) -> u32 {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::whole::testing::decode;
+    use super::super::detect;
+    use super::super::framing::Splitter;
+    use super::super::whole::testing::{Told, decode};
     use super::*;
-    use crate::model::{SpanId, SpanKind, TraceId};
+    use crate::model::{Repair, SpanId, SpanKind, TraceId};
 
     pub(in super::super) const GO_SAMPLE: &str = r#"{"Name":"GET /","SpanContext":{"TraceID":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","SpanID":"a1a1a1a1a1a1a1a1","TraceFlags":"01","TraceState":"v=1","Remote":false},
 "Parent":{"TraceID":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","SpanID":"b2b2b2b2b2b2b2b2","TraceFlags":"01","TraceState":"","Remote":true},"SpanKind":2,
@@ -475,5 +477,56 @@ pub(super) mod tests {
             (told.spans().len(), reasons),
             (1, vec![RejectReason::NotAnObject, RejectReason::NoSpanFields])
         );
+    }
+
+    #[test]
+    fn prefixes_of_logs_are_left_out_and_counted() {
+        let span = r#"{"name":"x","context":{"trace_id":"0x1","span_id":"0x2"},"parent_id":null}"#;
+        for prefix in [
+            "2026-01-01T00:00:00.000000001Z stdout F ",
+            "shop-1  | ",
+            "[2026-01-01 00:00:00] [INFO] ",
+            "time=\"now\" msg=\"it's\" ",
+        ] {
+            let text = format!("{prefix}starting\n{prefix}{span}\n{prefix}{{\"cut\n{span}\n{prefix}{span}");
+            let told = decode(&PythonConsole, text.as_str());
+            assert_eq!(told.spans().len(), 3, "{text}");
+            assert_eq!(told.repairs.iter().filter(|repair| **repair == Repair::LogPrefix).count(), 2);
+            for found in told.spans() {
+                let at = usize::try_from(found.position).unwrap();
+                assert!(text[at..].starts_with(span), "{text}: {at}");
+            }
+            let unreadable: u64 = told.unreadable.iter().map(|(_, bytes, _)| bytes).sum();
+            assert_eq!(unreadable as usize, 2 * prefix.len() + "starting\n{\"cut\n".len(), "{text}");
+            assert_eq!(
+                format!("{:?}", detect(&Head::new(text.as_bytes()))),
+                r#"Known("python-console-json")"#
+            );
+        }
+    }
+
+    #[test]
+    fn a_member_of_a_damaged_document_is_no_log_line() {
+        let text = "{\n\t\"name\": oops,\n\t\"context\": {\"trace_id\":\"0x1\"}\n}\n";
+        let told = decode(&PythonConsole, text);
+        assert_eq!((told.spans().len(), told.repairs.len(), told.rejects.len()), (0, 0, 0), "{told:?}");
+    }
+
+    #[test]
+    fn lines_behind_prefixes_are_cut_between_lines() {
+        let span = r#"{"name":"x","context":{"trace_id":"0x1","span_id":"0x2"},"parent_id":null}"#;
+        let text = format!("starting\n{}", format!("a \"b [INFO] {span}\n").repeat(20));
+        let limits = Limits::default();
+        let mut splitter = Splitter::with_block_bytes(PythonConsole.framing(), &limits, 150);
+        let (mut reader, mut spans, mut unreadable, mut blocks) = (text.as_bytes(), 0, 0, 0);
+        while let Some(block) = splitter.next_block(&mut reader).unwrap() {
+            let mut told = Told::default();
+            PythonConsole.decode(&block, &limits, &mut told);
+            spans += told.spans().len();
+            unreadable += told.unreadable.len();
+            blocks += 1;
+        }
+        assert_eq!((spans, unreadable), (20, 1));
+        assert!(blocks > 10, "{blocks}");
     }
 }

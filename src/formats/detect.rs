@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::json::{Cursor, Result};
+use super::json::{Cursor, Result, log_prefix};
 use super::otlp_protobuf::{Signal, frame_length, signal, signal_in_sight, signal_of_whole, varint_length};
 use super::{ALL, Format, Limits};
 
@@ -232,12 +232,16 @@ impl Json {
     }
 }
 
-/// Where the next JSON object or array begins: here after blanks, or at the start of a later line.
+/// Where the next JSON object or array begins: here after blanks or the prefix of a log, or in a
+/// later line.
 fn next_value(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         let rest = bytes.get(at..)?;
         at += rest.iter().position(|byte| !is_blank(*byte))?;
+        if let Some(prefix) = log_prefix(&bytes[at..]) {
+            return Some(at + prefix);
+        }
         if matches!(bytes[at], b'{' | b'[') {
             return Some(at);
         }

@@ -5,6 +5,7 @@ mod scan;
 
 use std::io::{self, Read};
 
+use super::json::{is_object_line, log_prefix};
 use super::table::{dialect, header_len, record_len};
 use super::{Block, Limit, Limits};
 use scan::{Found, Scanner};
@@ -98,12 +99,23 @@ pub struct Splitter {
     ended: bool,
     stop: Option<SplitError>,
     scanner: Scanner,
-    /// Whether the input is JSON lines, once its first line was seen.
-    json_lines: Option<bool>,
+    /// How the lines of JSON look, once the first that tells it was seen.
+    lines: Option<Lines>,
     /// The buffer begins between two elements and the comma was not met yet.
     comma_due: bool,
     /// The header of a table, once it is complete.
     header: Option<Vec<u8>>,
+}
+
+/// What the lines of JSON are.
+#[derive(Clone, Copy, Debug)]
+enum Lines {
+    /// Each is a value.
+    Values,
+    /// Each is a value behind the prefix of a log, so a value ends with its line.
+    Prefixed,
+    /// Values have as many lines as they like.
+    None,
 }
 
 /// What to do with the buffer.
@@ -140,7 +152,7 @@ impl Splitter {
             ended: false,
             stop: None,
             scanner: Scanner::new(limits.max_depth),
-            json_lines: None,
+            lines: None,
             comma_due: false,
             header: None,
         }
@@ -232,8 +244,11 @@ impl Splitter {
 
     fn json_step(&mut self, rules: &'static JsonFraming) -> Step {
         if self.scanner.at_block_start()
-            && self.is_json_lines()
-            && let Some(end) = last_line_border(&self.buffer)
+            && let Some(end) = match self.lines() {
+                Lines::Values => last_line_border(&self.buffer),
+                Lines::Prefixed => memchr::memrchr(b'\n', &self.buffer).map(|newline| newline + 1),
+                Lines::None => None,
+            }
         {
             return Step::Cut(end);
         }
@@ -248,11 +263,12 @@ impl Splitter {
         }
     }
 
-    fn is_json_lines(&mut self) -> bool {
-        if self.json_lines.is_none() {
-            self.json_lines = scan::first_line_is_value(&self.buffer);
+    fn lines(&mut self) -> Lines {
+        if self.lines.is_none() {
+            self.lines = scan::first_line_is_value(&self.buffer)
+                .map(|is_value| if is_value { Lines::Values } else { prefixed_lines(&self.buffer) });
         }
-        self.json_lines == Some(true)
+        self.lines.unwrap_or(Lines::None)
     }
 
     fn frames_step(&self, record_end: fn(&[u8]) -> RecordEnd) -> Step {
@@ -337,6 +353,18 @@ impl Splitter {
         self.offset = block.end();
         self.replayed = replayed;
         block
+    }
+}
+
+/// Lines without a brace tell nothing: a program may say that it starts before it exports.
+fn prefixed_lines(bytes: &[u8]) -> Lines {
+    let limits = Limits::default();
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let telling =
+        lines.find(|line| line.ends_with(b"\n") && line.iter().any(|byte| matches!(byte, b'{' | b'[')));
+    match telling.and_then(|line| Some(&line[log_prefix(line)?..])) {
+        Some(object) if is_object_line(object, &limits) => Lines::Prefixed,
+        _ => Lines::None,
     }
 }
 

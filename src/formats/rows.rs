@@ -193,6 +193,7 @@ fn unescape(text: &str) -> String {
 
 /// A span on its way from cells to the sink.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one row")]
 pub(super) struct Row<'a> {
     pub(super) span: Span<'a>,
     pub(super) resource: Resource<'a>,
@@ -301,6 +302,9 @@ pub(super) fn instant(text: &str, is_in_ms: bool) -> Option<i64> {
     parse_instant(text).filter(|ns| *ns > 0).or_else(seconds)
 }
 
+/// 2^64, by which an unsigned number wraps.
+const WRAP: f64 = 18_446_744_073_709_551_616.0;
+
 /// A length in ns. Sources keep it in an unsigned column, where a negative one has wrapped around.
 pub(super) fn length_ns(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse::<i64>() {
@@ -309,7 +313,6 @@ pub(super) fn length_ns(text: &str) -> Option<i64> {
     if let Ok(wrapped) = text.parse::<u64>() {
         return Some(wrapped.cast_signed());
     }
-    const WRAP: f64 = 18_446_744_073_709_551_616.0;
     let number = text.parse::<f64>().ok().filter(|number| number.abs() <= WRAP)?;
     Some(if number >= WRAP / 2.0 { (number - WRAP) as i64 } else { number as i64 })
 }
