@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::json::{Cursor, Result};
+use super::json::{Cursor, Result, log_prefix};
 use super::otlp_protobuf::{Signal, frame_length, signal, signal_in_sight, signal_of_whole, varint_length};
 use super::{ALL, Format, Limits};
 
@@ -232,12 +232,16 @@ impl Json {
     }
 }
 
-/// Where the next JSON object or array begins: here after blanks, or at the start of a later line.
+/// Where the next JSON object or array begins: here after blanks or the prefix of a log, or in a
+/// later line.
 fn next_value(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         let rest = bytes.get(at..)?;
         at += rest.iter().position(|byte| !is_blank(*byte))?;
+        if let Some(prefix) = log_prefix(&bytes[at..]) {
+            return Some(at + prefix);
+        }
         if matches!(bytes[at], b'{' | b'[') {
             return Some(at);
         }
@@ -365,42 +369,11 @@ static OTHERS: &[Other] = &[
     },
     Other {
         recognises: |head| head.has_any(&["data/data/results", "data/result/list", "data/newResult"]),
-        message: "an answer of SigNoz' query_range, which is not read yet; export OTLP JSON or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| {
-            head.has_any(&[
-                "data/hasMissingSpans",
-                "data/serviceNameToTotalDurationMap",
-                "data/spans/span_id",
-            ]) || head.has_all(&["columns", "events"])
-        },
-        message: "a trace view of SigNoz, which is not read yet; export OTLP JSON or Jaeger JSON",
+        message: "an answer of SigNoz' query_range without rows; ask for requestType `raw`, and check the filter and the time range",
     },
     Other {
         recognises: |head| head.has("status") && head.has_any(&["error/code", "errorType"]),
         message: "an error answer of SigNoz, without spans; correct the query and export again",
-    },
-    Other {
-        recognises: |head| {
-            head.has_all(&["trace_id", "span_id"]) && head.has_any(&["duration_nano", "durationNano"])
-        },
-        message: "rows exported from SigNoz, which are not read yet; export OTLP JSON or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| {
-            head.has_all(&["TraceId", "SpanId", "SpanName"])
-                || head.has_all(&["data/TraceId", "data/SpanId", "data/SpanName"])
-        },
-        message: "rows of the ClickHouse exporter, which are not read yet; export OTLP JSON or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| head.has_all(&["SpanContext", "SpanKind"]),
-        message: "output of Go's stdouttrace exporter, which is not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| head.text("context/trace_id").is_some_and(|id| id.starts_with("0x")),
-        message: "output of Python's console exporter, which is not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
     },
     Other {
         recognises: |head| {
@@ -575,12 +548,7 @@ mod tests {
             (r#"[{"traceId":"1","id":"2","binaryAnnotations":[]}]"#, "Zipkin v1"),
             (r#"{"_source":{"traceID":"1","operationName":"x"}}"#, "Elasticsearch"),
             (r#"{"traceID":"1","operationName":"x","process":{}}"#, "Elasticsearch"),
-            (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz"),
-            (r#"{"status":"success","data":{"spans":[{"span_id":"1"}]}}"#, "trace view of SigNoz"),
-            (r#"{"trace_id":"1","span_id":"2","duration_nano":3}"#, "rows exported from SigNoz"),
-            (r#"{"TraceId":"1","SpanId":"2","SpanName":"x"}"#, "ClickHouse"),
-            (r#"{"Name":"x","SpanContext":{},"SpanKind":1}"#, "stdouttrace"),
-            (r#"{"context":{"trace_id":"0x1"}}"#, "Python"),
+            (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz' query_range without rows"),
             (r#"{"Traces":[{"Segments":[]}]}"#, "X-Ray"),
             (r#"{"log":{"entries":[]}}"#, "HAR"),
             (r#"{"type":"Metric","metric":"x","data":{}}"#, "k6"),
@@ -588,7 +556,7 @@ mod tests {
             ("Activity.TraceId: 1\n", ".NET"),
             ("{\n  resource: {},\n  traceId: '1',\n}\n", "Node"),
             ("<!DOCTYPE html><html>", "HTML"),
-            ("timestamp,span_id,trace_id\n", "CSV"),
+            ("name,span_id,trace_id\n", "CSV"),
             ("name,age\nann,3\n", "CSV table without"),
             ("%PDF-1.7\n\u{1}", "PDF"),
             ("PK\u{3}\u{4}\0\0", "archive"),

@@ -5,12 +5,17 @@
 //! from the block; what becomes of it (a 64-byte record, or a whole span for a report) is the
 //! sink's business.
 
+mod clickhouse_otel;
+mod consoles;
 mod detect;
 pub mod framing;
 mod jaeger_json;
 mod json;
 mod otlp_json;
 mod otlp_protobuf;
+mod rows;
+mod signoz;
+mod table;
 pub mod whole;
 mod zipkin_json;
 
@@ -22,6 +27,14 @@ use crate::model::{Capabilities, Repair, Resource, Scope, Span, TraceId};
 pub static ALL: &[&dyn Format] = &[
     &jaeger_json::JaegerJson,
     &zipkin_json::ZipkinJson,
+    &signoz::SignozTrace,
+    &signoz::SignozWaterfall,
+    &signoz::SignozRows,
+    &signoz::SignozTable,
+    &clickhouse_otel::ClickhouseRows,
+    &clickhouse_otel::ClickhouseTable,
+    &consoles::GoStdout,
+    &consoles::PythonConsole,
     &otlp_json::OtlpJson,
     &otlp_protobuf::OtlpProtobufFrames,
     &otlp_protobuf::OtlpProtobuf,
@@ -161,6 +174,8 @@ pub enum RejectReason {
     NoSpanFields,
     /// A protobuf span message whose fields cannot be read.
     BadProtobuf,
+    /// A row of a table with more or fewer cells than its header.
+    ColumnCount,
 }
 
 impl RejectReason {
@@ -170,6 +185,7 @@ impl RejectReason {
             Self::NotAnObject => "not-an-object",
             Self::NoSpanFields => "no-span-fields",
             Self::BadProtobuf => "bad-protobuf",
+            Self::ColumnCount => "column-count",
         }
     }
 }
