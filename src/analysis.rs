@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::analyzers::observations::Observations;
-use crate::analyzers::{self, Case};
+use crate::analyzers::{self, Case, InputAbility};
 use crate::corpus::Corpus;
 use crate::finding::Finding;
-use crate::model::Span;
+use crate::model::{Span, TraceId};
 use crate::report::CheckNotPossible;
 #[cfg(test)]
 use crate::store::ingest::WorkerStore;
@@ -27,7 +27,7 @@ pub struct Analysis {
     pub truncated_trace_pairs: u64,
     /// Traces with a span in each input.
     pub traces_by_input: Vec<u64>,
-    /// Traces in which something was seen.
+    /// Distinct traces that a finding is about.
     pub traces_affected: u64,
     /// Records that are not judged because of the filter.
     pub outside_filter: u64,
@@ -98,9 +98,9 @@ impl Collected {
                 (low64, short, long) = (Some(trace.trace_id.low64()), 0, 0);
             }
             if trace.trace_id.high64() == 0 {
-                short += 1
+                short += 1;
             } else {
-                long += 1
+                long += 1;
             }
             // What a source cut is full of gaps that are nobody's fault.
             if store.accounting.truncated.contains(&trace.trace_id) {
@@ -110,19 +110,20 @@ impl Collected {
             for analyzer in analyzers::ALL {
                 analyzer.observe_trace(&trace, &mut self.seen);
             }
+            self.seen.end_trace(trace.trace_id);
         }
         self.truncated_trace_pairs += short * long;
     }
 }
 
 /// Analyses a store. `span_level` is what the analyzers saw while decoding, by final site.
-pub fn analyse(store: Store, scope: &Scope, span_level: Observations) -> Analysis {
+pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[InputAbility]) -> Analysis {
     let capacity = span_level.capacity();
-    let inputs = store.accounting.inputs.len();
+    let input_count = store.accounting.inputs.len();
     let next = AtomicUsize::new(0);
     let samples = Mutex::new(Corpus::default());
     let collected = rayon::broadcast(|_| {
-        let mut collected = Collected::new(capacity, inputs);
+        let mut collected = Collected::new(capacity, input_count);
         while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
             collected.partition(&store, partition, scope);
             let mut samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,20 +139,25 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations) -> Analysi
         truncated_trace_pairs,
         traces_by_input,
         judged,
-    } = collected.unwrap_or_else(|| Collected::new(capacity, inputs));
+    } = collected.unwrap_or_else(|| Collected::new(capacity, input_count));
     let outside_filter = store.len() as u64 - judged;
     seen.merge(span_level);
+    seen.finish();
     let mut corpus = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
     corpus.merge(without_samples);
     corpus.finish();
-    let case = Case { seen: &seen, corpus: &corpus, names: &store.names };
+    let case = Case { seen: &seen, corpus: &corpus, names: &store.names, inputs };
     let mut findings: Vec<Finding> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.judge(&case)).collect();
     sort_findings(&mut findings);
     let mut not_possible: Vec<_> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.not_possible(&case)).collect();
     not_possible.sort_unstable();
-    let traces_affected = seen.traces();
+    let of_corpus = findings.iter().flat_map(|finding| &finding.corpus_traces);
+    let mut affected: Vec<TraceId> = seen.traces().iter().chain(of_corpus).copied().collect();
+    affected.sort_unstable();
+    affected.dedup();
+    let traces_affected = affected.len() as u64;
     Analysis {
         store,
         corpus,
@@ -182,5 +188,5 @@ fn sort_findings(findings: &mut [Finding]) {
 pub(crate) fn analyse_spans(worker: WorkerStore, mut seen: Observations) -> Analysis {
     let (store, translations) = Store::merge(vec![worker], 1, &[]);
     seen.translate(&translations[0].operations, &store.names);
-    analyse(store, &Scope::default(), seen)
+    analyse(store, &Scope::default(), seen, &[])
 }

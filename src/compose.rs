@@ -5,30 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::analysis::Analysis;
 use crate::config::{Occurrences, Settings};
 use crate::corpus::sample::Sampled;
+use crate::exemplars::{exemplars, leading_spans};
 use crate::exit::Exit;
-use crate::finding::Finding;
+use crate::finding::{self, Finding};
 use crate::formats::Format;
 use crate::formats::whole::WholeSpan;
 use crate::gate::Readings;
-use crate::graph::{Node, SpanGraph};
 use crate::model::time::rfc3339;
 use crate::model::value::first_of;
-use crate::model::{SpanKind, TraceId, Value};
+use crate::model::{SpanId, TraceId, Value};
 use crate::read::ReadInput;
 use crate::report::{
-    self, Capabilities, Coverage, Evidence, Exemplar, ExemplarSpan, FindingState, Input, LimitReached,
-    Location, NotJudged, Occurrence, Reject, RepairCount, Report, SCHEMA, Severity, SeverityCounts, Summary,
-    Tool, Unreadable, Verdict,
+    self, Capabilities, Coverage, Evidence, Exemplar, FindingState, Input, LimitReached, Location, NotJudged,
+    Occurrence, PartialSource, Reject, RepairCount, Report, SCHEMA, Severity, SeverityCounts, Summary, Tool,
+    Unreadable, Verdict,
 };
 use crate::store::accounting::Accounting;
-use crate::trace::{FlatPass, Scope, TraceView};
+use crate::store::partition::index_of_span;
 
 /// Affected spans kept at least, so that exemplars can be chosen.
 pub(crate) const SAMPLE: usize = 20;
-/// Traces shown with a finding.
-const EXEMPLARS: usize = 3;
-/// A trace up to this size is shown whole; a larger one is cut around the break to this size.
-const EXEMPLAR_SPANS: usize = 40;
 
 /// What was read, for the report.
 pub(crate) struct ReadingsOfRun<'r> {
@@ -44,33 +40,26 @@ pub(crate) struct ReadingsOfRun<'r> {
     pub(crate) interrupted: bool,
     /// Inputs of which spans could not be read a second time, and why.
     pub(crate) attributes_not_kept: Vec<String>,
+    /// Line numbers of what could not be read.
+    pub(crate) lines: Lines,
 }
 
-/// The spans that should be read whole for the report: those at which findings can be seen.
-pub(crate) fn wanted_whole(analysis: &Analysis) -> BTreeSet<(TraceId, crate::model::SpanId)> {
-    let shown = analysis.findings.iter().flat_map(|finding| exemplar_spans(finding));
-    shown.map(|span| (span.trace_id, span.span_id)).collect()
-}
-
-/// The affected spans that lead the exemplars of a finding, one a trace.
-fn exemplar_spans(finding: &Finding) -> Vec<Sampled> {
-    let mut traces = BTreeSet::new();
-    let mut spans = finding.occurrences.clone();
-    spans.retain(|span| traces.insert(span.trace_id));
-    spans.truncate(EXEMPLARS);
-    spans
-}
+/// Line numbers by input and offset.
+pub(crate) type Lines = BTreeMap<(usize, u64), u64>;
 
 /// Composes the report. `whole` holds whole spans by (trace, span).
 pub(crate) fn report(
     analysis: &Analysis,
     mut read: ReadingsOfRun<'_>,
     settings: &Settings,
-    whole: &BTreeMap<(TraceId, crate::model::SpanId), WholeSpan>,
+    whole: &BTreeMap<(TraceId, SpanId), WholeSpan>,
 ) -> Report {
-    let composer = Composer { analysis, inputs: read.inputs, settings, whole };
+    let lines = std::mem::take(&mut read.lines);
+    let composer = Composer { analysis, inputs: read.inputs, settings, whole, lines };
+    let exemplars = exemplars(analysis, settings.trace_url.as_deref());
+    let findings = analysis.findings.iter().zip(exemplars);
     let findings: Vec<report::Finding> =
-        analysis.findings.iter().map(|finding| composer.finding(finding)).collect();
+        findings.map(|(finding, exemplars)| composer.finding(finding, exemplars)).collect();
     let mut coverage = composer.coverage(read.skipped_files);
     coverage.attributes_not_kept = std::mem::take(&mut read.attributes_not_kept);
     let failing = findings.iter().filter(|finding| finding.fails_gate).count();
@@ -107,7 +96,8 @@ struct Composer<'c> {
     analysis: &'c Analysis,
     inputs: &'c [ReadInput],
     settings: &'c Settings,
-    whole: &'c BTreeMap<(TraceId, crate::model::SpanId), WholeSpan>,
+    whole: &'c BTreeMap<(TraceId, SpanId), WholeSpan>,
+    lines: Lines,
 }
 
 impl Composer<'_> {
@@ -190,7 +180,7 @@ impl Composer<'_> {
                 rejects.push(Reject {
                     input: self.path(*input),
                     offset: *offset,
-                    line: None,
+                    line: self.lines.get(&(*input, *offset)).copied(),
                     reason: reason.as_str().to_owned(),
                     count: if is_last { count - nth as u64 } else { 1 },
                 });
@@ -199,7 +189,7 @@ impl Composer<'_> {
         let unreadable = accounting.unreadable.iter().map(|(input, offset, bytes, reason)| Unreadable {
             input: self.path(*input),
             offset: *offset,
-            line: None,
+            line: self.lines.get(&(*input, *offset)).copied(),
             bytes: *bytes,
             reason: reason.to_string(),
         });
@@ -223,6 +213,7 @@ impl Composer<'_> {
             repairs: repairs.collect(),
             repeated_across_inputs: self.analysis.counts.repeated_across_inputs,
             invented_rows: accounting.invented_rows,
+            partial_sources: self.partial_sources(),
             outside_filter: self.analysis.outside_filter,
             limits_reached: limits.collect(),
             attributes_not_kept: Vec::new(),
@@ -232,6 +223,15 @@ impl Composer<'_> {
             },
             checks_not_possible: self.analysis.not_possible.clone(),
         }
+    }
+
+    fn partial_sources(&self) -> Vec<PartialSource> {
+        let sources = self.accounting().partial.iter().flat_map(|(input, partial)| {
+            let more = (partial.more > 0).then(|| format!("{} more reasons", partial.more));
+            let reasons = partial.reasons.iter().map(ToString::to_string).chain(more);
+            reasons.map(|reason| PartialSource { input: self.path(*input), reason })
+        });
+        sources.collect()
     }
 
     fn readings(&self, read: ReadingsOfRun<'_>) -> Readings {
@@ -246,18 +246,48 @@ impl Composer<'_> {
             limits_reached: accounting.limits().iter().count() as u64,
             damaged_inputs: read.damaged_inputs,
             failures: read.failures,
+            partial_reasons: self.partial_sources().into_iter().map(|source| source.reason).collect(),
+            input_format: self.settings.input_format.clone(),
             interrupted: read.interrupted,
+            filter_hint: (self.analysis.counts.traces == 0).then(|| self.filter_hint()),
         }
     }
 
-    fn finding(&self, finding: &Finding) -> report::Finding {
+    /// What there is to filter by.
+    fn filter_hint(&self) -> String {
+        const NAMED: usize = 8;
+        let names = &self.analysis.store.names;
+        let services = names.services.iter().map(|service| &*service.name);
+        let environments: BTreeSet<&str> = names
+            .resources
+            .iter()
+            .map(|resource| &*resource.environment)
+            .filter(|name| !name.is_empty())
+            .collect();
+        let list = |names: Vec<&str>| match names.len() {
+            0 => "none".to_owned(),
+            count if count > NAMED => format!("{} and {} more", names[..NAMED].join(", "), count - NAMED),
+            _ => names.join(", "),
+        };
+        let times = self.accounting().inputs.iter();
+        let first = times.clone().filter_map(|input| input.first_ns).min().map(rfc3339).unwrap_or_default();
+        let last = times.filter_map(|input| input.last_ns).max().map(rfc3339).unwrap_or_default();
+        format!(
+            "the filter lets nothing through: the data has services {}; environments {}; times {first} to {last}",
+            list(services.collect()),
+            list(environments.into_iter().collect()),
+        )
+    }
+
+    fn finding(&self, finding: &Finding, exemplars: Vec<Exemplar>) -> report::Finding {
         let gate = &self.settings.gate;
         let service = finding.to.as_ref().and_then(|side| side.service.as_deref());
         let is_ignored = gate.ignores.iter().any(|(rule, only)| {
             rule == finding.rule.name && only.as_deref().is_none_or(|only| Some(only) == service)
         });
-        let shown = exemplar_spans(finding);
-        let evidence = finding.evidence().map(|evidence| Evidence {
+        let shown = leading_spans(finding);
+        let warnings = self.backend_warnings(&shown);
+        let evidence = finding.evidence().chain(&warnings).map(|evidence| Evidence {
             kind: evidence.kind().to_owned(),
             text: evidence.text(),
             data: evidence.data(),
@@ -287,7 +317,7 @@ impl Composer<'_> {
             evidence: evidence.collect(),
             remedy: finding.remedy.clone(),
             locations: self.locations(&shown),
-            exemplars: shown.iter().filter_map(|span| self.exemplar(finding, span)).collect(),
+            exemplars,
             occurrences: self.occurrences(finding),
             occurrences_total: finding.occurrences_total,
         }
@@ -307,6 +337,17 @@ impl Composer<'_> {
         occurrences.collect()
     }
 
+    /// What the backend wrote at the spans that lead the exemplars (Jaeger's adjusters and
+    /// sanitizers leave warnings).
+    fn backend_warnings(&self, shown: &[Sampled]) -> Vec<finding::Evidence> {
+        const QUOTED: usize = 2;
+        let whole = shown.iter().filter_map(|span| self.whole.get(&(span.trace_id, span.span_id)));
+        let warnings: BTreeSet<&str> =
+            whole.flat_map(|whole| &whole.span.warnings).map(|warning| &**warning).collect();
+        let quoted = warnings.into_iter().take(QUOTED);
+        quoted.map(|warning| finding::Evidence::BackendWarning { warning: warning.to_owned() }).collect()
+    }
+
     /// Places in the code first (OpenTelemetry's `code.*` attributes, current names before older
     /// ones), then the inputs.
     fn locations(&self, shown: &[Sampled]) -> Vec<Location> {
@@ -323,7 +364,7 @@ impl Composer<'_> {
         }
         let inputs = shown.iter().filter_map(|span| {
             let (_, records) = self.analysis.store.trace(span.trace_id)?;
-            let record = records.iter().find(|record| record.span_id() == span.span_id)?;
+            let record = &records[index_of_span(records, span.span_id)?];
             Some(Location { path: self.path(record.input()), line: None, kind: "input".to_owned() })
         });
         locations.extend(inputs);
@@ -331,113 +372,6 @@ impl Composer<'_> {
         locations
             .retain(|location| seen.insert((location.kind.clone(), location.path.clone(), location.line)));
         locations
-    }
-
-    fn exemplar(&self, finding: &Finding, shown: &Sampled) -> Option<Exemplar> {
-        let (partition, records) = self.analysis.store.trace(shown.trace_id)?;
-        let mut pass = FlatPass::default();
-        let everything = Scope::default();
-        let trace = pass.run(&self.analysis.store.names, partition, records, &everything)?;
-        let graph = SpanGraph::new(&trace);
-        let affected: BTreeSet<_> = finding
-            .occurrences
-            .iter()
-            .filter(|span| span.trace_id == shown.trace_id)
-            .map(|span| span.span_id)
-            .collect();
-        let is_affected = |node: Node| match node {
-            Node::Span(index) => affected.contains(&trace.spans[index as usize].span_id()),
-            Node::Missing(_) => false,
-        };
-        let kept = around(&graph, shown, &trace);
-        let spans = graph
-            .in_tree_order()
-            .into_iter()
-            .filter(|(node, _)| kept.as_ref().is_none_or(|kept| kept.contains(node)))
-            .map(|(node, _)| exemplar_span(&trace, graph.node(node), is_affected(graph.node(node))));
-        Some(Exemplar {
-            trace_id: shown.trace_id.to_string(),
-            url: trace_url(self.settings.trace_url.as_deref(), shown.trace_id),
-            cut: kept.is_some(),
-            spans: spans.collect(),
-        })
-    }
-}
-
-/// The page of a trace in the user's backend.
-pub(crate) fn trace_url(template: Option<&str>, trace_id: TraceId) -> Option<String> {
-    template.map(|template| template.replace("{trace_id}", &trace_id.to_string()))
-}
-
-/// The nodes nearest to a span, found in rings over parents and children; `None` when the whole
-/// trace is small enough.
-fn around(
-    graph: &SpanGraph,
-    shown: &Sampled,
-    trace: &TraceView<'_>,
-) -> Option<BTreeSet<petgraph::graph::NodeIndex>> {
-    if graph.len() <= EXEMPLAR_SPANS {
-        return None;
-    }
-    let index = trace.spans.iter().position(|span| span.span_id() == shown.span_id)?;
-    let start = graph.node_of(index)?;
-    let mut kept = BTreeSet::from([start]);
-    // The way up comes first: it is what leads to the break.
-    let mut above = graph.parent(start);
-    while let Some(node) = above.filter(|_| kept.len() < EXEMPLAR_SPANS / 2) {
-        kept.insert(node);
-        above = graph.parent(node);
-    }
-    let mut ring: Vec<_> = kept.iter().copied().collect();
-    while !ring.is_empty() && kept.len() < EXEMPLAR_SPANS {
-        let mut next = Vec::new();
-        for node in ring {
-            for child in graph.children(node) {
-                if kept.len() < EXEMPLAR_SPANS && kept.insert(child) {
-                    next.push(child);
-                }
-            }
-        }
-        ring = next;
-    }
-    Some(kept)
-}
-
-/// A node of a trace as it stands in the report.
-pub(crate) fn exemplar_span(trace: &TraceView<'_>, node: Node, affected: bool) -> ExemplarSpan {
-    let index = match node {
-        Node::Span(index) => index as usize,
-        Node::Missing(span_id) => {
-            return ExemplarSpan {
-                span_id: span_id.to_string(),
-                parent_id: None,
-                service: None,
-                operation: None,
-                kind: None,
-                start: None,
-                duration_ns: None,
-                status: None,
-                missing: true,
-                proposed: false,
-                affected,
-            };
-        }
-    };
-    let span = &trace.spans[index];
-    let service = &trace.names.resource_of(span.operation).service;
-    let kind = trace.kind(index);
-    ExemplarSpan {
-        span_id: span.span_id().to_string(),
-        parent_id: span.parent_id().map(|parent| parent.to_string()),
-        service: (!service.is_empty()).then(|| service.to_string()),
-        operation: Some(trace.names.name_of(span.operation).to_owned()),
-        kind: (kind != SpanKind::Unspecified).then(|| kind.as_str().to_owned()),
-        start: (span.start_ns() != 0).then(|| rfc3339(span.start_ns())),
-        duration_ns: span.is_timed().then(|| span.duration_ns()),
-        status: Some(span.status().as_str().to_owned()),
-        missing: false,
-        proposed: false,
-        affected,
     }
 }
 

@@ -8,8 +8,8 @@ use xxhash_rust::xxh64::xxh64;
 use crate::analyzers::Rule;
 use crate::analyzers::observations::Tally;
 use crate::corpus::sample::Sampled;
-use crate::model::names;
 use crate::model::time::human_duration;
+use crate::model::{TraceId, names};
 use crate::report::{Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
 use crate::store::{Names, SiteId};
 
@@ -54,6 +54,8 @@ pub struct Finding {
     pub occurrences: Vec<Sampled>,
     /// Affected spans in all.
     pub occurrences_total: u64,
+    /// Affected traces that no analyzer saw by itself, because only the corpus shows them.
+    pub corpus_traces: Vec<TraceId>,
 }
 
 impl Finding {
@@ -107,6 +109,7 @@ impl Finding {
             remedy: rule.remedy(),
             occurrences: Vec::new(),
             occurrences_total: spans,
+            corpus_traces: Vec::new(),
         }
     }
 
@@ -251,6 +254,13 @@ pub enum Evidence {
         /// Longest time covered by the children of one absent parent, ns.
         longest_ns: i64,
     },
+    /// The operations at which something was seen, those with most spans first.
+    SeenAt {
+        /// Their names.
+        operations: Vec<String>,
+        /// How many more there are.
+        others: u64,
+    },
     /// Copies under one id.
     Copies {
         /// Ids.
@@ -331,6 +341,11 @@ pub enum Evidence {
         /// Of how many.
         total: u64,
     },
+    /// What the backend itself wrote at affected spans.
+    BackendWarning {
+        /// Its words.
+        warning: String,
+    },
     /// Processes that agree with each other.
     AgreeingClocks {
         /// How many.
@@ -339,7 +354,7 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// Kind, from the published list.
+    /// Kind, from [`crate::report::EVIDENCE_KINDS`].
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::ParentAbsent { .. } => "parent-absent",
@@ -348,6 +363,7 @@ impl Evidence {
             Self::NeverJoined { .. } => "never-joined",
             Self::SiblingPlaces { .. } => "sibling-places",
             Self::ShadowOfParent { .. } => "shadow-of-parent",
+            Self::SeenAt { .. } => "seen-at",
             Self::Copies { .. } => "copies",
             Self::CopiesDiffer { .. } => "copies-differ",
             Self::IdShared { .. } => "id-shared",
@@ -359,6 +375,7 @@ impl Evidence {
             Self::ClockOffset { .. } => "clock-offset",
             Self::ClocksCouldAgree { .. } => "clocks-could-agree",
             Self::AgreeingClocks { .. } => "agreeing-clocks",
+            Self::BackendWarning { .. } => "backend-warning",
         }
     }
 
@@ -376,14 +393,20 @@ impl Evidence {
             Self::UsualParent { parent, joined, spans } => {
                 format!("in {joined} of {spans} spans the parent is there: {parent}")
             }
-            Self::NeverJoined { spans } => {
-                format!("none of the {} here has its parent in the data", count(*spans, "span", "spans"))
-            }
+            Self::NeverJoined { spans } => match spans {
+                1 => "the one span here does not have its parent in the data".to_owned(),
+                number => format!("none of the {number} spans here has its parent in the data"),
+            },
             Self::SiblingPlaces { places } => {
                 format!("the same absent parents are named by {}", places.join(", "))
             }
             Self::ShadowOfParent { longest_ns } => {
                 format!("the children of one absent parent cover up to {}", human_duration(*longest_ns))
+            }
+            Self::SeenAt { operations, others } => {
+                let names: Vec<String> = operations.iter().map(|name| format!("`{name}`")).collect();
+                let more = if *others > 0 { format!(" and {others} more") } else { String::new() };
+                format!("seen at {}{more}", names.join(", "))
             }
             Self::Copies { ids, extra, spans } => format!(
                 "{} {} more than once: {} among {} here",
@@ -428,6 +451,7 @@ impl Evidence {
             Self::ClocksCouldAgree { pairs, total } => {
                 format!("only {pairs} of {total} hops would allow that the clocks agree")
             }
+            Self::BackendWarning { warning } => format!("the backend wrote at an affected span: {warning}"),
             Self::AgreeingClocks { clocks } => {
                 format!("{} with the reference", count(*clocks, "other clock agrees", "other clocks agree"))
             }
@@ -449,6 +473,7 @@ impl Evidence {
             Self::NeverJoined { spans } => json!({"spans": spans}),
             Self::SiblingPlaces { places } => json!({"places": places}),
             Self::ShadowOfParent { longest_ns } => json!({"longest_ns": longest_ns}),
+            Self::SeenAt { operations, others } => json!({"operations": operations, "others": others}),
             Self::Copies { ids, extra, spans } => json!({"ids": ids, "extra": extra, "spans": spans}),
             Self::CopiesDiffer { ids } => json!({"ids": ids}),
             Self::IdShared { ids, contents } => json!({"ids": ids, "contents": contents}),
@@ -464,6 +489,7 @@ impl Evidence {
                 "pairs": pairs, "agreeing": agreeing,
             }),
             Self::ClocksCouldAgree { pairs, total } => json!({"pairs": pairs, "total": total}),
+            Self::BackendWarning { warning } => json!({"warning": warning}),
             Self::AgreeingClocks { clocks } => json!({"clocks": clocks}),
         };
         let Value::Object(members) = value else { return BTreeMap::new() };

@@ -16,7 +16,7 @@ pub struct Readings {
     pub bytes: u64,
     /// Bytes that could not be read, a cut last record aside.
     pub unreadable_bytes: u64,
-    /// Traces that a source cut.
+    /// Traces that were not read whole.
     pub truncated_traces: u64,
     /// Inputs that a limit ended.
     pub limits_reached: u64,
@@ -24,8 +24,14 @@ pub struct Readings {
     pub damaged_inputs: u64,
     /// Named inputs that could not be read or recognised: sentences.
     pub failures: Vec<String>,
+    /// Why sources say that they answered only in part.
+    pub partial_reasons: Vec<String>,
+    /// The format that the user named.
+    pub input_format: Option<String>,
     /// Reading was interrupted.
     pub interrupted: bool,
+    /// What the filter flags could have named, when they let nothing through.
+    pub filter_hint: Option<String>,
 }
 
 impl GateSettings {
@@ -68,7 +74,7 @@ impl GateSettings {
             ));
         }
         if readings.traces == 0 {
-            doubts.push(reason("no-traces", "no traces were judged; no data is not health".to_owned()));
+            doubts.push(reason("no-traces", no_traces(readings)));
         } else if readings.traces < self.min_traces {
             let message =
                 format!("{} traces were judged, --min-traces asks for {}", readings.traces, self.min_traces);
@@ -94,7 +100,15 @@ impl GateSettings {
             return Some("an input could not be read to its end".to_owned());
         }
         if readings.truncated_traces > 0 {
-            return Some(format!("{} traces were cut by their source", readings.truncated_traces));
+            let traces = match readings.truncated_traces {
+                1 => "1 trace is cut".to_owned(),
+                number => format!("{number} traces are cut"),
+            };
+            return Some(format!("{traces}, by the source or by the end of the input"));
+        }
+        if let [first, more @ ..] = readings.partial_reasons.as_slice() {
+            let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+            return Some(format!("a source answered only in part: {first}{more}"));
         }
         let rejected = share(readings.rejected, readings.spans);
         if rejected > self.max_rejects {
@@ -106,6 +120,19 @@ impl GateSettings {
             return Some(format!("{} % of the bytes could not be read", percent(unreadable)));
         }
         None
+    }
+}
+
+fn no_traces(readings: &Readings) -> String {
+    let message = "no traces were judged; no data is not health";
+    if let Some(hint) = readings.filter_hint.as_ref().filter(|_| readings.spans > 0) {
+        return format!("{message}; {hint}");
+    }
+    match &readings.input_format {
+        Some(format) if readings.spans == 0 => {
+            format!("{message}; --input-format {format} may be wrong, without it the format is detected")
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -145,6 +172,32 @@ mod tests {
         let gate = GateSettings { allow_partial: true, ..GateSettings::default() };
         assert_eq!(gate.judge(0, &Readings { limits_reached: 1, ..healthy() }).0, Verdict::Pass);
         assert_eq!(gate.judge(0, &Readings { traces: 0, ..healthy() }).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn an_answer_in_part_is_partial_and_says_why() {
+        let gate = GateSettings::default();
+        let reasons = vec!["trace 1f: trace not found".to_owned(), "x".to_owned()];
+        let readings = Readings { partial_reasons: reasons, ..healthy() };
+        let (verdict, reasons) = gate.judge(0, &readings);
+        assert_eq!((verdict, reasons[0].code.as_str()), (Verdict::Inconclusive, "partial-input"));
+        assert!(reasons[0].message.contains("in part: trace 1f: trace not found (and 1 more);"));
+        let cut = Readings { truncated_traces: 1, ..healthy() };
+        assert!(gate.judge(0, &cut).1[0].message.starts_with("1 trace is cut, "));
+    }
+
+    #[test]
+    fn no_spans_in_a_named_format_hint_at_the_format() {
+        let message = |spans, format: Option<&str>| {
+            let input_format = format.map(str::to_owned);
+            let readings = Readings { traces: 0, spans, input_format, ..healthy() };
+            let (verdict, reasons) = GateSettings::default().judge(0, &readings);
+            assert_eq!(verdict, Verdict::Inconclusive);
+            reasons[0].message.clone()
+        };
+        assert!(message(0, Some("jaeger-json")).contains("--input-format jaeger-json may be wrong"));
+        assert!(!message(5, Some("jaeger-json")).contains("--input-format"));
+        assert!(!message(0, None).contains("--input-format"));
     }
 
     #[test]

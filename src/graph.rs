@@ -1,10 +1,11 @@
 //! One trace as a graph: a view built on request for reports, `show` and rules that need more than
 //! the flat pass. Edges that would close a circle are left out; they are facts, not edges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::Direction;
-use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::graph::DiGraph;
+pub use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use crate::model::SpanId;
@@ -146,6 +147,37 @@ impl SpanGraph {
             stack.extend(self.children(node).into_iter().rev().map(|child| (child, depth + 1)));
         }
         ordered
+    }
+
+    /// Some nodes in the same order: parents before children as far as both are among them.
+    pub fn in_tree_order_of(&self, some: &BTreeSet<NodeIndex>) -> Vec<NodeIndex> {
+        let mut below: BTreeMap<Option<NodeIndex>, Vec<NodeIndex>> = BTreeMap::new();
+        for node in some {
+            let parent = self.parent(*node).filter(|parent| some.contains(parent));
+            below.entry(parent).or_default().push(*node);
+        }
+        for siblings in below.values_mut() {
+            self.sort(siblings);
+            siblings.reverse();
+        }
+        let mut ordered = Vec::with_capacity(some.len());
+        let mut stack = below.remove(&None).unwrap_or_default();
+        while let Some(node) = stack.pop() {
+            ordered.push(node);
+            stack.extend(below.remove(&Some(node)).unwrap_or_default());
+        }
+        ordered
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.graph.node_indices()
+    }
+
+    /// At most so many children of a node, in no particular order; does not look at more.
+    pub fn some_children(&self, node: NodeIndex, most: usize) -> impl Iterator<Item = NodeIndex> + '_ {
+        let edges = self.graph.edges_directed(node, Direction::Outgoing).take(most);
+        edges.filter(|edge| *edge.weight() != EdgeKind::Link).map(|edge| edge.target())
     }
 
     /// Number of nodes, missing parents included.

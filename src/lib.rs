@@ -14,6 +14,7 @@ pub mod cli;
 mod compose;
 pub mod config;
 pub mod corpus;
+mod exemplars;
 pub mod exit;
 pub mod finding;
 pub mod formats;

@@ -5,8 +5,10 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use crate::analysis::{self, Analysis};
-use crate::compose::{self, ReadingsOfRun};
+use crate::analyzers::InputAbility;
+use crate::compose::{self, Lines, ReadingsOfRun};
 use crate::config::{Filter, Occurrences, Settings};
+use crate::exemplars;
 use crate::formats::whole::{self, WholeSpan, WholeSpans};
 use crate::formats::{self, Block};
 use crate::model::{SpanId, TraceId};
@@ -14,6 +16,7 @@ use crate::progress::Progress;
 use crate::read::{self, ReadInput, ReadOptions};
 use crate::report::Report;
 use crate::shown::{self, ShowOutcome};
+use crate::sources::lines::line_numbers;
 use crate::sources::reread::{Wanted, reread, reread_from};
 use crate::sources::spool::Spool;
 use crate::sources::{Expanded, Input, InputKind};
@@ -38,8 +41,9 @@ pub fn memory_input(path: &str, bytes: &'static [u8]) -> Expanded {
 /// Reads the inputs, analyses them and composes the report.
 pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
     let mut examined = examine(inputs, settings, session);
-    let wanted = compose::wanted_whole(&examined.analysis);
+    let wanted = exemplars::wanted_whole(&examined.analysis);
     let (whole, not_kept) = examined.read_whole(&wanted, Senders::NotNeeded, settings);
+    let lines = examined.lines();
     let readings = ReadingsOfRun {
         inputs: &examined.inputs,
         failures: std::mem::take(&mut examined.failures),
@@ -47,23 +51,33 @@ pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Repor
         skipped_files: examined.skipped_files,
         interrupted: examined.interrupted,
         attributes_not_kept: not_kept,
+        lines,
     };
     compose::report(&examined.analysis, readings, settings, &whole)
 }
 
-/// Finds one trace by the beginning of its id, or by its low 64 bits.
-pub fn show(prefix: &str, inputs: Expanded, settings: &Settings, session: Session<'_>) -> ShowOutcome {
+/// Finds one trace by the beginning of its id, or by its low 64 bits. Also says which named inputs
+/// could not be read.
+pub fn show(
+    prefix: &str,
+    inputs: Expanded,
+    settings: &Settings,
+    session: Session<'_>,
+) -> (ShowOutcome, Vec<String>) {
+    // Every affected span is kept: any of them may be in the trace that is wanted.
+    let settings = &Settings { occurrences: Occurrences::All, ..settings.clone() };
     let mut examined = examine(inputs, settings, session);
+    let failures = std::mem::take(&mut examined.failures);
     let found = match shown::find(prefix, &examined.analysis.store) {
         Ok(found) => found,
-        Err(outcome) => return outcome,
+        Err(outcome) => return (outcome, failures),
     };
     let wanted = match examined.analysis.store.trace(found) {
         Some((_, records)) => records.iter().map(|record| (found, record.span_id())).collect(),
         None => BTreeSet::new(),
     };
     let (whole, _) = examined.read_whole(&wanted, Senders::Needed, settings);
-    shown::show(found, &examined.analysis, &whole, std::mem::take(&mut examined.failures))
+    (shown::show(found, &examined.analysis, &whole), failures)
 }
 
 /// Inputs that were read and analysed.
@@ -95,7 +109,8 @@ fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Exami
     let work = || {
         let read = read::read(inputs, options);
         let scope = scope(&settings.filter, &read.store);
-        let analysis = analysis::analyse(read.store, &scope, read.seen);
+        let abilities: Vec<InputAbility> = read.inputs.iter().map(ability).collect();
+        let analysis = analysis::analyse(read.store, &scope, read.seen, &abilities);
         Examined {
             analysis,
             inputs: read.inputs,
@@ -111,6 +126,11 @@ fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Exami
         // Without threads of its own the analysis runs on the caller's.
         Err(_) => work(),
     }
+}
+
+fn ability(read: &ReadInput) -> InputAbility {
+    let info = read.format.info();
+    InputAbility { format: info.name, capabilities: info.capabilities }
 }
 
 /// Whether the resources and scopes of whole spans are wanted as well. They may stand far away.
@@ -149,6 +169,29 @@ impl Examined {
             }
         }
         (spans, not_kept)
+    }
+
+    /// Line numbers of what could not be read, where an editor would show the same.
+    fn lines(&self) -> Lines {
+        let accounting = &self.analysis.store.accounting;
+        let rejects = accounting.rejects.values().flat_map(|(places, _)| places.iter().copied());
+        let unreadable = accounting.unreadable.iter().map(|(input, offset, ..)| (*input, *offset));
+        let mut offsets: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
+        for (input, offset) in rejects.chain(unreadable) {
+            offsets.entry(input).or_default().insert(offset);
+        }
+        let mut lines = Lines::new();
+        for (number, offsets) in offsets {
+            let read = &self.inputs[number];
+            if !read.repeatable || read.compression.is_some() || !read.format.framing().is_text() {
+                continue;
+            }
+            let offsets: Vec<u64> = offsets.into_iter().collect();
+            // Without line numbers the offsets have to do.
+            let numbers = line_numbers(&read.input, &offsets).unwrap_or_default();
+            lines.extend(offsets.into_iter().map(|offset| (number, offset)).zip(numbers));
+        }
+        lines
     }
 
     fn read_input_again(
@@ -229,4 +272,80 @@ fn scope(filter: &Filter, store: &Store) -> Scope {
     let newest = store.accounting.inputs.iter().filter_map(|input| input.last_ns).max();
     let since = filter.since_ns.and_then(|length| Some(newest?.saturating_sub(length)));
     Scope { services, resources, trace_ids, from_ns: filter.from_ns.or(since), to_ns: filter.to_ns }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::progress::NoProgress;
+    use crate::report::Verdict;
+
+    static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+    fn report(bytes: &[u8]) -> Report {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let inputs = crate::sources::expand(&[file.path().display().to_string()]);
+        run(inputs, &Settings::default(), Session { progress: &NoProgress, interrupted: &GOES_ON })
+    }
+
+    fn jaeger(id: char, parent: &str) -> String {
+        let id = id.to_string().repeat(32);
+        format!(
+            r#"{{"traceID":"{id}","spans":[{{"traceID":"{id}","spanID":"b2","operationName":"op","startTime":1767225600000000,"duration":7,"references":[{parent}],"processID":"p1"}}],"processes":{{"p1":{{"serviceName":"shop"}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_trace_that_the_input_cuts_is_not_judged() {
+        let parent = format!(r#"{{"refType":"CHILD_OF","traceID":"{}","spanID":"99"}}"#, "b".repeat(32));
+        let (whole, orphan) = (jaeger('a', ""), jaeger('b', &parent));
+        let found = report(format!(r#"{{"data":[{whole},{orphan}]}}"#).as_bytes());
+        assert_eq!((found.summary.orphan_spans, found.coverage.not_judged.truncated_traces), (1, 0));
+        assert!(!found.findings.is_empty());
+
+        let cut = &orphan[..orphan.len() - 9];
+        let found = report(format!(r#"{{"data":[{whole},{cut}"#).as_bytes());
+        assert_eq!(found.coverage.not_judged.truncated_traces, 1);
+        assert!(found.findings.is_empty(), "{:?}", found.findings);
+        assert_eq!(found.verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_a_line_where_an_editor_shows_one() {
+        let line = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"1","name":"x"}]}]}]}"#;
+        let text = format!(
+            "{line}\n{}\n\n{{\"resourceSpans\":[{{\"cut\n",
+            line.replace("[{\"traceId", "[7,{\"traceId")
+        );
+        let places = |report: &Report| {
+            assert_eq!((report.coverage.rejects.len(), report.coverage.unreadable.len()), (1, 1));
+            (report.coverage.rejects[0].line, report.coverage.unreadable[0].line)
+        };
+        assert_eq!(places(&report(text.as_bytes())), (Some(2), Some(4)));
+        let packed = zstd::stream::encode_all(text.as_bytes(), 1).unwrap();
+        assert_eq!(places(&report(&packed)), (None, None));
+        let cut = report(&[0x0a, 0x06, 0x12, 0x04, 0x12, 0x02, 0x0a, 0x7f]);
+        assert!(cut.coverage.rejects.iter().all(|reject| reject.line.is_none()), "{:?}", cut.coverage);
+    }
+
+    #[test]
+    fn an_answer_in_part_is_told_and_not_taken_for_all() {
+        let errors = r#"[{"code":404,"msg":"trace not found","traceID":"99"}]"#;
+        let found = report(format!(r#"{{"data":[{}],"errors":{errors}}}"#, jaeger('a', "")).as_bytes());
+        assert_eq!(found.coverage.partial_sources[0].reason, "trace 99: trace not found");
+        assert_eq!(found.verdict, Verdict::Inconclusive);
+        assert!(found.reasons[0].message.contains("trace 99: trace not found"));
+    }
+
+    #[test]
+    fn the_format_is_asked_for_only_where_nothing_was_recognised() {
+        let failure = |bytes: &[u8]| report(bytes).reasons[0].message.clone();
+        assert!(failure(b"{\"a\":1}").contains("--input-format"));
+        for bytes in [&b""[..], b"{\"resourceLogs\":[]}", b"\x89PNG\r\n\x1a\n"] {
+            assert!(!failure(bytes).contains("--input-format"));
+        }
+    }
 }

@@ -3,7 +3,8 @@
 
 /// Listens to the progress of a run. All numbers are additions.
 pub trait Progress: Sync {
-    /// So many more bytes are to be read. Not called for inputs of unknown size.
+    /// So many more bytes are to be read. Not called when the size of an input is not known, because
+    /// then the end of the run is not known either.
     fn expect_bytes(&self, _bytes: u64) {}
 
     /// So many more bytes of the inputs, as stored, were read.

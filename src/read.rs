@@ -14,7 +14,7 @@ use crate::model::{Repair, Span, TraceId};
 use crate::progress::Progress;
 use crate::sources::blocks::{BlockIndex, BlockReader, Stop};
 use crate::sources::spool::Spool;
-use crate::sources::stdin::{NOTICE_AFTER, wait_notice};
+use crate::sources::stdin::{NOTICE_AFTER, interruptible, wait_notice};
 use crate::sources::{self, Compression, Expanded, Input, InputKind, Opened};
 use crate::store::Store;
 use crate::store::ingest::WorkerStore;
@@ -80,6 +80,8 @@ struct Job {
     block: Block,
 }
 
+const NAME_THE_FORMAT: &str = "if it is one of `tracemend formats`, name it with --input-format";
+
 /// Workers nest as deep as the input does, up to `--max-depth`.
 const WORKER_STACK: usize = 16 << 20;
 
@@ -111,7 +113,7 @@ pub fn read(expanded: Expanded, options: ReadOptions<'_>) -> ReadOutcome {
             sightings.push(seen);
         }
         options.progress.finish();
-        outcome.complete(stores, sightings, stops, options.capacity)
+        outcome.complete(stores, sightings, &stops, options.capacity)
     })
 }
 
@@ -176,6 +178,10 @@ impl SpanSink for DecodeSink<'_> {
     fn invented_row(&mut self) {
         self.store.facts().invented_rows += 1;
     }
+
+    fn partial(&mut self, reason: &str) {
+        self.store.facts().partial.push(Box::from(reason));
+    }
 }
 
 /// Cuts the inputs into blocks, one after the other.
@@ -217,7 +223,11 @@ impl<'o> Reader<'o> {
     }
 
     fn read_all(&mut self) {
-        for input in std::mem::take(&mut self.queue) {
+        let queue = std::mem::take(&mut self.queue);
+        if let Some(bytes) = queue.iter().map(Input::size).sum() {
+            self.options.progress.expect_bytes(bytes);
+        }
+        for input in queue {
             if self.is_interrupted() {
                 return;
             }
@@ -234,62 +244,82 @@ impl<'o> Reader<'o> {
     }
 
     fn read_one(&mut self, input: Input) {
-        let opened = match self.open(&input) {
-            Ok(opened) => opened,
-            Err(error) if input.named => return self.failures.push(sentence(&error, &error.help())),
-            Err(_) => {
-                self.skipped_files += 1;
-                return;
-            }
-        };
-        let format = match self.format_of(&opened) {
-            Ok(format) => format,
-            Err(problem) if input.named => {
-                let help = "name the format with --input-format if it is one of `tracemend formats`";
-                return self.failures.push(sentence(&format!("{}: {problem}", input.path), help));
-            }
-            Err(_) => {
-                self.skipped_files += 1;
-                return;
-            }
-        };
-        self.read_blocks(input, opened, format);
+        let size = input.size();
+        let read = self.read_opened(input);
+        // What was left out counts as done, or the bar would never reach its end.
+        self.options.progress.bytes(size.unwrap_or(0).saturating_sub(read));
     }
 
-    fn open(&self, input: &Input) -> Result<Opened, sources::SourceError> {
+    /// Returns how many bytes of the input, as stored, the progress was told of.
+    fn read_opened(&mut self, input: Input) -> u64 {
+        let opened = match self.open(&input) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.leave_out(&input, || sentence(&error, &error.help()));
+                return 0;
+            }
+        };
+        match self.format_of(&opened) {
+            Ok(format) => self.read_blocks(input, opened, format),
+            Err((problem, help)) => {
+                self.leave_out(&input, || {
+                    sentence(&format!("{}: {problem}", sources::shown_path(&input.path)), help)
+                });
+                0
+            }
+        }
+    }
+
+    /// A named input that cannot be read is a failure; a file met in a folder is only counted.
+    fn leave_out(&mut self, input: &Input, failure: impl FnOnce() -> String) {
+        if input.named {
+            self.failures.push(failure());
+        } else {
+            self.skipped_files += 1;
+        }
+    }
+
+    fn open(&self, input: &Input) -> Result<Opened<'o>, sources::SourceError> {
         if input.kind != InputKind::Stdin {
             return sources::open(input, self.options.limits);
         }
         let notice = self.options.progress.waiting_for_stdin();
-        let stdin = wait_notice(io::stdin(), NOTICE_AFTER, notice);
+        let stdin = interruptible(wait_notice(io::stdin(), NOTICE_AFTER, notice), self.options.interrupted);
+        let stdin = stdin.map_err(|error| sources::SourceError::io(&input.path, error))?;
         sources::open_stream(input, Box::new(stdin), self.options.limits)
     }
 
-    fn format_of(&self, opened: &Opened) -> Result<&'static dyn Format, &'static str> {
+    /// The format, or what is wrong and what would help.
+    fn format_of(&self, opened: &Opened<'_>) -> Result<&'static dyn Format, (&'static str, &'static str)> {
         if let Some(format) = self.options.format {
             return Ok(format);
         }
         match formats::detect(&Head::new(&opened.head)) {
             Detection::Known(format) => Ok(format),
-            Detection::Other(message) => Err(message),
+            Detection::Other(message) => Err((message, "")),
+            Detection::Unknown(message) => Err((message, NAME_THE_FORMAT)),
         }
     }
 
-    fn read_blocks(&mut self, input: Input, opened: Opened, format: &'static dyn Format) {
+    fn read_blocks(&mut self, input: Input, opened: Opened<'_>, format: &'static dyn Format) -> u64 {
         let number = self.inputs.len();
         let (compression, repeatable) = (opened.compression, opened.repeatable);
-        let counts_bytes = compression.is_none() && opened.file_size.is_some();
-        self.options.progress.expect_bytes(opened.file_size.filter(|_| counts_bytes).unwrap_or(0));
+        let stored = opened.stored.clone();
+        let mut counted = 0;
         let mut blocks = BlockReader::new(opened, format.framing(), self.options.limits);
-        while !self.is_interrupted() && !self.ended[number].load(Ordering::Relaxed) {
+        while !self.ended[number].load(Ordering::Relaxed) {
             self.spare.try_iter().for_each(|buffer| blocks.recycle(buffer));
             match blocks.next_block() {
                 Ok(Some(block)) => {
                     if !repeatable {
                         self.spool.add(number, &block);
                     }
-                    self.options.progress.bytes(block.own_len() as u64);
-                    if self.sender.send(Job { input: number, format, block }).is_err() {
+                    let read = stored.read();
+                    self.options.progress.bytes(read - counted);
+                    counted = read;
+                    let sent = self.sender.send(Job { input: number, format, block });
+                    // Asked for only now: what the head of a pipe gave before is to be reported.
+                    if sent.is_err() || self.is_interrupted() {
                         break;
                     }
                 }
@@ -302,6 +332,7 @@ impl<'o> Reader<'o> {
         }
         let index = blocks.into_index();
         self.inputs.push(ReadInput { input, format, compression, index, repeatable });
+        counted
     }
 
     fn finish(self) -> (Draft, Vec<(usize, Stop)>) {
@@ -331,7 +362,7 @@ impl Draft {
         self,
         stores: Vec<WorkerStore>,
         sightings: Vec<Observations>,
-        stops: Vec<(usize, Stop)>,
+        stops: &[(usize, Stop)],
         capacity: usize,
     ) -> ReadOutcome {
         let limits = stops.iter().filter_map(|(input, stop)| match stop {
@@ -346,7 +377,7 @@ impl Draft {
         }
         let mut failures = self.failures;
         let mut damaged_inputs = 0;
-        for (input, stop) in &stops {
+        for (input, stop) in stops {
             let (position, is_io) = match stop {
                 Stop::Limit { .. } => continue,
                 Stop::Io { position, .. } => (*position, true),

@@ -10,6 +10,29 @@ use serde::{Deserialize, Serialize};
 /// Value of [`Report::schema`].
 pub const SCHEMA: &str = "tracemend.report/v1";
 
+/// Kinds of evidence, as published in the schema. More will come.
+pub const EVIDENCE_KINDS: [&str; 19] = [
+    "parent-absent",
+    "parent-location",
+    "usual-parent",
+    "never-joined",
+    "sibling-places",
+    "shadow-of-parent",
+    "seen-at",
+    "copies",
+    "copies-differ",
+    "id-shared",
+    "id-in-many-traces",
+    "cycle",
+    "not-an-id",
+    "service-mark",
+    "ends-before-start",
+    "clock-offset",
+    "clocks-could-agree",
+    "agreeing-clocks",
+    "backend-warning",
+];
+
 /// Everything one run found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -191,6 +214,8 @@ pub struct Coverage {
     pub attributes_not_kept: Vec<String>,
     /// Bounds that ended an input.
     pub limits_reached: Vec<LimitReached>,
+    /// Inputs whose source says that it answered only in part.
+    pub partial_sources: Vec<PartialSource>,
     /// Traces that were read but not judged.
     pub not_judged: NotJudged,
     /// Checks that an input cannot support.
@@ -226,6 +251,16 @@ pub struct Unreadable {
     /// Length in bytes.
     pub bytes: u64,
     /// Why.
+    pub reason: String,
+}
+
+/// An input whose source gave only a part of what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PartialSource {
+    /// Path of the input.
+    pub input: String,
+    /// What the source says.
     pub reason: String,
 }
 
@@ -490,7 +525,8 @@ pub struct Blame {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
-    /// Kind, from a published list.
+    /// Kind; the known ones stand in the schema under `x-known-values`, and more will come.
+    #[cfg_attr(test, schemars(extend("x-known-values" = EVIDENCE_KINDS)))]
     pub kind: String,
     /// One sentence.
     pub text: String,

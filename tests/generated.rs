@@ -3,7 +3,6 @@
 #[path = "../benches/support/generator.rs"]
 mod generator;
 
-use std::io::Write as _;
 use std::sync::atomic::AtomicBool;
 
 use generator::{Form, Recipe, Truth};

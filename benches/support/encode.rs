@@ -179,7 +179,7 @@ fn otlp_span(out: &mut Vec<u8>, span: &Made) {
     put!(out, r#""startTimeUnixNano":"{}","endTimeUnixNano":"{}","#, span.start_ns, span.end_ns);
     put!(out, r#""attributes":"#);
     otlp_attributes(out, &attributes(span));
-    if span.salt % 50 == 0 {
+    if span.salt.is_multiple_of(50) {
         put!(out, r#","events":[{{"timeUnixNano":"{}","name":"exception","attributes":"#, span.end_ns);
         otlp_attributes(out, &exception());
         put!(out, "}}]");
@@ -267,7 +267,7 @@ fn proto_span(out: &mut Vec<u8>, span: &Made) {
     field_fixed64(out, 7, span.start_ns);
     field_fixed64(out, 8, span.end_ns);
     proto_attributes(out, 9, &attributes(span));
-    if span.salt % 50 == 0 {
+    if span.salt.is_multiple_of(50) {
         message(out, 11, |out| {
             field_fixed64(out, 1, span.end_ns);
             field_bytes(out, 2, b"exception");

@@ -193,7 +193,7 @@ fn copy(random: &mut Random, chance: f64, room: usize, spans: &mut Vec<Made>, tr
     }
 }
 
-/// SplitMix64.
+/// The `SplitMix64` generator.
 struct Random(u64);
 
 impl Random {
@@ -280,7 +280,7 @@ pub(crate) fn attributes(span: &Made) -> Vec<(&'static str, Value)> {
         ("code.line.number", Value::Int(span.salt >> 52 & 0xfff)),
         ("app.customer.id", Value::Text(format!("c-{number:06}"))),
         ("app.cart.items", Value::Int(number % 40)),
-        ("app.is_member", Value::Bool(number % 3 == 0)),
+        ("app.is_member", Value::Bool(number.is_multiple_of(3))),
         ("app.request.id", Value::Text(format!("{:016x}", span.salt.rotate_left(17)))),
     ];
     match span.kind {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use petgraph::unionfind::UnionFind;
+
 use super::{Analyzer, Case, Rule};
 use crate::corpus::clocks::{
     ClockReader, Hop, OffsetInterval, UNBOUNDED_HIGH, UNBOUNDED_LOW, level_interval,
@@ -40,6 +42,9 @@ const HOPS_FOR_HIGH: usize = 20;
 /// Offsets below this are never judged: instrumentation ends and starts spans that much early or late.
 const TOLERANCE_NS: i64 = 1_000_000;
 
+/// Services named in coverage because their clocks cannot be told apart.
+const SERVICES_NAMED: usize = 20;
+
 /// The analyzer.
 pub(super) struct ClockSkew;
 
@@ -51,27 +56,35 @@ impl Analyzer for ClockSkew {
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
         let edges = measured_edges(case);
         let reference = largest_agreeing_group(&edges);
-        let skewed: BTreeSet<&Clock> = edges
-            .iter()
-            .flat_map(|edge| [&edge.one, &edge.other])
-            .filter(|clock| !reference.contains(clock))
-            .collect();
-        let findings = skewed.into_iter().filter_map(|clock| {
-            let shifts = edges.iter().filter_map(|edge| edge.seen_from(clock, &reference));
-            // The edge with most hops speaks for the clock.
-            let best = shifts.max_by_key(|edge| edge.hops.len())?;
-            finding(case, &best, reference.len())
-        });
-        findings.collect()
+        // The edge with most hops speaks for a clock that is off.
+        let mut shifts: BTreeMap<Clock, Edge> = BTreeMap::new();
+        for edge in edges {
+            let Some(shift) = edge.seen_from(&reference) else { continue };
+            match shifts.get(&shift.other) {
+                Some(known) if known.hops.len() >= shift.hops.len() => {}
+                _ => {
+                    shifts.insert(shift.other.clone(), shift);
+                }
+            }
+        }
+        shifts.values().map(|shift| finding(case, shift, reference.len())).collect()
     }
 
     fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
         let services = case.corpus.clocks.unidentified_services(case.names);
-        let services = services.into_iter().map(|service| CheckNotPossible {
+        let others = services.len().saturating_sub(SERVICES_NAMED);
+        let named = services.iter().take(SERVICES_NAMED).map(ToString::to_string);
+        let more = (others > 0).then(|| format!("{others} more services"));
+        let services = named.chain(more).map(|service| CheckNotPossible {
             rule: RULE.name.to_owned(),
             reason: format!("{service}: neither host.* nor service.instance.id in the resource"),
         });
-        services.collect()
+        let edited = case.lacking(
+            RULE.name,
+            |capabilities| capabilities.edited_by_source,
+            "the backend may have shifted times before the export",
+        );
+        services.chain(edited).collect()
     }
 }
 
@@ -124,25 +137,31 @@ struct Edge {
 }
 
 impl Edge {
+    /// The hops that do not allow an offset of zero.
+    fn shifted(&self) -> impl Iterator<Item = &Hop> {
+        self.hops.iter().filter(|hop| hop.low_ns > 0 || hop.high_ns < 0)
+    }
+
     fn agrees(&self) -> bool {
         self.interval.low_ns <= self.tolerance_ns && self.interval.high_ns >= -self.tolerance_ns
     }
 
-    /// This edge with `clock` on the other side of a clock of the reference, if it shows a shift.
-    fn seen_from(&self, clock: &Clock, reference: &BTreeSet<Clock>) -> Option<Self> {
+    /// This edge seen from its clock in the reference, if the other clock is off and not in it.
+    fn seen_from(self, reference: &BTreeSet<Clock>) -> Option<Self> {
         if self.agrees() {
             return None;
         }
-        if &self.other == clock && reference.contains(&self.one) {
-            return Some(self.clone());
+        match (reference.contains(&self.one), reference.contains(&self.other)) {
+            (true, false) => Some(self),
+            (false, true) => self.reversed(),
+            _ => None,
         }
-        if &self.one != clock || !reference.contains(&self.other) {
-            return None;
-        }
+    }
+
+    fn reversed(self) -> Option<Self> {
         let hops: Vec<Hop> = self.hops.iter().copied().map(Hop::reversed).collect();
         let interval = level_interval(&hops)?;
-        let (one, other) = (self.other.clone(), self.one.clone());
-        Some(Self { one, other, hops, interval, tolerance_ns: self.tolerance_ns })
+        Some(Self { one: self.other, other: self.one, hops, interval, tolerance_ns: self.tolerance_ns })
     }
 }
 
@@ -199,34 +218,30 @@ fn measured_edges(case: &Case<'_>) -> Vec<Edge> {
 /// The clocks that agree with each other, directly or over others: the largest such group, by
 /// clocks, then by hops, then by name, is taken as right.
 fn largest_agreeing_group(edges: &[Edge]) -> BTreeSet<Clock> {
-    let mut groups: Vec<(BTreeSet<Clock>, usize)> = Vec::new();
     let clocks: BTreeSet<&Clock> = edges.iter().flat_map(|edge| [&edge.one, &edge.other]).collect();
-    for clock in clocks {
-        groups.push((BTreeSet::from([clock.clone()]), 0));
+    let clocks: Vec<&Clock> = clocks.into_iter().collect();
+    let number = |clock: &Clock| clocks.partition_point(|other| *other < clock);
+    let mut union = UnionFind::new(clocks.len());
+    for edge in edges.iter().filter(|edge| edge.agrees()) {
+        union.union(number(&edge.one), number(&edge.other));
+    }
+    let mut groups: BTreeMap<usize, (BTreeSet<&Clock>, usize)> = BTreeMap::new();
+    for (number, clock) in clocks.iter().enumerate() {
+        groups.entry(union.find(number)).or_default().0.insert(clock);
     }
     for edge in edges {
-        let position = |clock: &Clock| groups.iter().position(|(group, _)| group.contains(clock));
-        let (Some(one), Some(other)) = (position(&edge.one), position(&edge.other)) else { continue };
-        if !edge.agrees() {
-            groups[one].1 += edge.hops.len();
-            groups[other].1 += edge.hops.len();
-            continue;
-        }
-        groups[one].1 += edge.hops.len();
-        if one != other {
-            let (members, hops) = groups.swap_remove(one.max(other));
-            let kept = &mut groups[one.min(other)];
-            kept.0.extend(members);
-            kept.1 += hops;
+        let ends = BTreeSet::from([union.find(number(&edge.one)), union.find(number(&edge.other))]);
+        for end in ends {
+            groups.entry(end).or_default().1 += edge.hops.len();
         }
     }
-    groups.sort_by(|one, other| {
-        (other.0.len(), other.1).cmp(&(one.0.len(), one.1)).then_with(|| one.0.cmp(&other.0))
+    let largest = groups.into_values().max_by(|one, other| {
+        (one.0.len(), one.1).cmp(&(other.0.len(), other.1)).then_with(|| other.0.cmp(&one.0))
     });
-    groups.into_iter().next().map(|(group, _)| group).unwrap_or_default()
+    largest.map(|(group, _)| group.into_iter().cloned().collect()).unwrap_or_default()
 }
 
-fn finding(case: &Case<'_>, edge: &Edge, reference_clocks: usize) -> Option<Finding> {
+fn finding(case: &Case<'_>, edge: &Edge, reference_clocks: usize) -> Finding {
     let OffsetInterval { low_ns, high_ns, pairs, agreeing, allow_zero } = edge.interval;
     let proof = Evidence::ClockOffset {
         clock: edge.other.label(),
@@ -245,7 +260,7 @@ fn finding(case: &Case<'_>, edge: &Edge, reference_clocks: usize) -> Option<Find
         edge.one.label(),
     );
     let affected = (pairs - allow_zero) as u64;
-    let traces: BTreeSet<_> = edge.hops.iter().map(|hop| hop.trace_id).collect();
+    let traces: BTreeSet<_> = edge.shifted().map(|hop| hop.trace_id).collect();
     let mut finding = Finding::between(
         &RULE,
         Some(edge.one.side()),
@@ -262,20 +277,21 @@ fn finding(case: &Case<'_>, edge: &Edge, reference_clocks: usize) -> Option<Find
     finding.support.push(Evidence::ClocksCouldAgree { pairs: allow_zero as u64, total: pairs as u64 });
     if reference_clocks > 1 {
         finding.support.push(Evidence::AgreeingClocks { clocks: reference_clocks as u64 - 1 });
-        finding.message = "The other clocks agree with each other, so this one is wrong.".to_owned();
+        finding.message = String::from("The other clocks agree with each other, so this one is wrong.");
     } else {
         finding.message =
-            "No third clock was compared, so the data cannot tell which of the two is wrong.".to_owned();
+            String::from("No third clock was compared, so the data cannot tell which of the two is wrong.");
         finding.decides =
             Some("The time service of both hosts: `chronyc tracking` shows its offset.".to_owned());
     }
     finding.occurrences = occurrences(case, edge);
-    Some(finding)
+    finding.corpus_traces = traces.into_iter().collect();
+    finding
 }
 
 fn occurrences(case: &Case<'_>, edge: &Edge) -> Vec<Sampled> {
-    let shifted = edge.hops.iter().filter(|hop| hop.low_ns > 0 || hop.high_ns < 0);
-    let mut spans: Vec<Sampled> = shifted
+    let mut spans: Vec<Sampled> = edge
+        .shifted()
         .map(|hop| Sampled {
             hash: hop.hash,
             trace_id: hop.trace_id,

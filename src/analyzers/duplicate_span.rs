@@ -2,8 +2,8 @@
 
 use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
-use crate::finding::{Evidence, Finding, label, rate, side};
-use crate::report::{RateUnit, Severity};
+use crate::finding::{Evidence, Finding, rate};
+use crate::report::{CheckNotPossible, RateUnit, Severity};
 use crate::trace::{CopyKind, TraceView};
 
 static RULE: Rule = Rule {
@@ -53,27 +53,29 @@ impl Analyzer for DuplicateSpan {
         }
     }
 
+    fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
+        case.lacking(
+            RULE.name,
+            |capabilities| !capabilities.duplicates_visible,
+            "the backend may have removed copies before the export",
+        )
+    }
+
+    /// One finding a service: copies are made behind it, not in its code.
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        let places: Vec<_> = case.seen.of(RULE.name).collect();
-        let service = |site| case.names.site(site).service;
-        let groups = places.chunk_by(|one, other| service(one.0.site) == service(other.0.site));
+        let groups = case.grouped_by_service(RULE.name, 0).into_iter();
         let findings = groups.map(|group| {
-            let mut all = group[0].1.clone();
-            for (_, tally) in &group[1..] {
-                all.merge(tally);
-            }
-            let mut to = side(case.names, group[0].0.site);
-            (to.operation, to.kind) = (None, None);
-            let sites = case.names.sites_of(service(group[0].0.site));
-            let spans: u64 = sites.map(|site| case.corpus.profile(site).spans).sum();
-            let ids = all.count("ids");
-            let proof = Evidence::Copies { ids, extra: all.spans, spans };
-            let title = format!("{} has spans that are there more than once", label(&to));
-            let mut finding = Finding::at_site(&RULE, case.names, group[0].0.site, &all, title, proof);
-            (finding.to, finding.scope) = (Some(to), None);
+            let tally = &group.tally;
+            let service = case.names.site(group.sites[0]).service;
+            let spans = case.names.sites_of(service).map(|site| case.corpus.profile(site).spans).sum();
+            let ids = tally.count("ids");
+            let proof = Evidence::Copies { ids, extra: tally.spans, spans };
+            let name = case.names.service_of_site(group.sites[0]).name.to_string();
+            let title = format!("{name} has spans that are there more than once");
+            let mut finding = case.about_service(&RULE, &group, title, proof);
             finding.rate = Some(rate(ids, spans, RateUnit::Spans));
-            if all.count("differ") > 0 {
-                finding.support.push(Evidence::CopiesDiffer { ids: all.count("differ") });
+            if tally.count("differ") > 0 {
+                finding.support.push(Evidence::CopiesDiffer { ids: tally.count("differ") });
             }
             finding.decides = Some(
                 "Are all spans of the service doubled (two pipelines), or only some, in bursts (retries)?"

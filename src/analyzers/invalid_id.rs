@@ -1,8 +1,10 @@
 //! `invalid-id`: trace, span or parent span ids that are no ids.
 
-use super::observations::Observations;
-use super::{Analyzer, Case, Rule};
-use crate::finding::{Evidence, Finding, label, rate, side};
+use std::collections::BTreeSet;
+
+use super::observations::{Observations, Place};
+use super::{Analyzer, Case, Group, Rule};
+use crate::finding::{Evidence, Finding, label, rate};
 use crate::model::{Span, SpanField};
 use crate::report::{RateUnit, Severity};
 use crate::store::Facts;
@@ -25,6 +27,9 @@ All-zero ids come from a no-op tracer: check that the SDK is started before the 
 importer  load row  internal  0..5  trace=row-17   // invalid-id
 ",
 };
+
+/// Texts quoted as evidence.
+const EXAMPLES: usize = 3;
 
 /// Which field, as the variant of a place.
 const FIELDS: [(SpanField, Facts, &str); 3] = [
@@ -67,34 +72,31 @@ impl Analyzer for InvalidId {
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (variant, (_, _, field)) in (0..).zip(FIELDS) {
-            let places: Vec<_> =
-                case.seen.of(RULE.name).filter(|(place, _)| place.variant == variant).collect();
-            let service = |site| case.names.site(site).service;
-            for group in places.chunk_by(|one, other| service(one.0.site) == service(other.0.site)) {
-                let mut all = group[0].1.clone();
-                for (_, tally) in &group[1..] {
-                    all.merge(tally);
-                }
-                let mut examples: Vec<String> =
-                    group.iter().flat_map(|(place, _)| case.seen.texts(place)).map(str::to_owned).collect();
-                examples.sort_unstable();
-                examples.dedup();
-                examples.truncate(3);
-                let mut to = side(case.names, group[0].0.site);
-                if group.len() > 1 {
-                    (to.operation, to.kind) = (None, None);
-                }
-                let proof = Evidence::NotAnId { field, spans: all.spans, examples };
-                let title = format!("{} has a {field} that is no id", label(&to));
-                let spans = group.iter().map(|(place, _)| case.corpus.profile(place.site).spans).sum();
-                let mut finding = Finding::at_site(&RULE, case.names, group[0].0.site, &all, title, proof);
-                finding.to = Some(to);
-                finding.rate = Some(rate(all.spans, spans, RateUnit::Spans));
-                findings.push(finding);
+            for group in case.grouped_by_service(RULE.name, variant) {
+                findings.push(finding(case, variant, field, &group));
             }
         }
         findings
     }
+}
+
+fn finding(case: &Case<'_>, variant: u32, field: &'static str, group: &Group) -> Finding {
+    let texts = group.sites.iter().flat_map(|site| {
+        let place = Place { rule: RULE.name, site: *site, variant };
+        case.seen.texts(&place).map(str::to_owned).collect::<Vec<_>>()
+    });
+    let examples: BTreeSet<String> = texts.collect();
+    let proof = Evidence::NotAnId {
+        field,
+        spans: group.tally.spans,
+        examples: examples.into_iter().take(EXAMPLES).collect(),
+    };
+    let to = case.side_of(group);
+    let title = format!("{} has a {field} that is no id", label(&to));
+    let mut finding = case.about_service(&RULE, group, title, proof);
+    finding.to = Some(to);
+    finding.rate = Some(rate(group.tally.spans, group.spans, RateUnit::Spans));
+    finding
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
-use crate::finding::{Evidence, Finding, label, rate, side};
+use crate::finding::{Evidence, Finding, rate};
 use crate::report::{RateUnit, Severity};
 use crate::trace::TraceView;
 
@@ -41,26 +41,21 @@ impl Analyzer for MissingServiceName {
 
     /// One finding a placeholder, however many operations stand behind it.
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = Vec::new();
-        let by_service = |site| case.names.site(site).service;
-        let places: Vec<_> = case.seen.of(RULE.name).collect();
-        for group in places.chunk_by(|one, other| by_service(one.0.site) == by_service(other.0.site)) {
-            let mut all = group[0].1.clone();
-            for (_, tally) in &group[1..] {
-                all.merge(tally);
-            }
-            let mut to = side(case.names, group[0].0.site);
-            (to.operation, to.kind) = (None, None);
-            let mark = to.service.clone().unwrap_or_default();
-            let proof = Evidence::ServiceMark { mark, spans: all.spans };
-            let title = format!("{} stands where a service name should", label(&to));
-            let spans = group.iter().map(|(place, _)| case.corpus.profile(place.site).spans).sum();
-            let mut finding = Finding::at_site(&RULE, case.names, group[0].0.site, &all, title, proof);
-            (finding.to, finding.scope) = (Some(to), None);
-            finding.rate = Some(rate(all.spans, spans, RateUnit::Spans));
-            findings.push(finding);
-        }
-        findings
+        let groups = case.grouped_by_service(RULE.name, 0).into_iter();
+        let findings = groups.map(|group| {
+            let tally = &group.tally;
+            let mark = case.names.service_of_site(group.sites[0]).name.to_string();
+            let title = if mark.is_empty() {
+                "spans have no service name".to_owned()
+            } else {
+                format!("`{mark}` stands where a service name should")
+            };
+            let proof = Evidence::ServiceMark { mark, spans: tally.spans };
+            let mut finding = case.about_service(&RULE, &group, title, proof);
+            finding.rate = Some(rate(tally.spans, group.spans, RateUnit::Spans));
+            finding
+        });
+        findings.collect()
     }
 }
 

@@ -16,13 +16,16 @@ mod orphan_span;
 mod parent_cycle;
 mod span_id_collision;
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::corpus::Corpus;
-use crate::finding::Finding;
-use crate::model::Span;
-use crate::report::{CheckNotPossible, Remedy, Severity};
-use crate::store::Names;
+use crate::finding::{Evidence, Finding, side};
+use crate::model::{Capabilities, Span};
+use crate::report::{CheckNotPossible, Remedy, Severity, Side};
+use crate::store::{Names, SiteId};
 use crate::trace::TraceView;
-use observations::Observations;
+use observations::{Observations, Place, Tally};
 
 /// All analyzers, in the order of their rules' names.
 pub static ALL: &[&dyn Analyzer] = &[
@@ -89,6 +92,15 @@ pub trait Analyzer: Sync {
     }
 }
 
+/// An input and what it can tell.
+#[derive(Clone, Debug)]
+pub struct InputAbility {
+    /// Name of its format.
+    pub format: &'static str,
+    /// What the format can tell.
+    pub capabilities: Capabilities,
+}
+
 /// Everything that is known when it comes to judging.
 #[derive(Clone, Copy)]
 pub struct Case<'c> {
@@ -98,6 +110,91 @@ pub struct Case<'c> {
     pub corpus: &'c Corpus,
     /// What the numbers stand for.
     pub names: &'c Names,
+    /// What the inputs can tell.
+    pub inputs: &'c [InputAbility],
+}
+
+/// Places of a rule that make one finding, and what was seen there in all.
+struct Group {
+    /// Sites, the one with most spans first, then by content.
+    sites: Vec<SiteId>,
+    /// Everything seen, with distinct traces.
+    tally: Tally,
+    /// Spans at these sites, affected or not.
+    spans: u64,
+}
+
+impl Case<'_> {
+    /// A line of coverage for each format among the inputs that lacks something a rule needs.
+    fn lacking(
+        &self,
+        rule: &'static str,
+        lacks: impl Fn(&Capabilities) -> bool,
+        reason: &str,
+    ) -> Vec<CheckNotPossible> {
+        let formats = self.inputs.iter().filter(|input| lacks(&input.capabilities)).map(|input| input.format);
+        let formats: BTreeSet<&str> = formats.collect();
+        let lines = formats
+            .into_iter()
+            .map(|format| CheckNotPossible { rule: rule.to_owned(), reason: format!("{format}: {reason}") });
+        lines.collect()
+    }
+
+    /// Groups what a rule saw (with this variant) by a key of the site.
+    fn grouped<K: Ord>(&self, rule: &'static str, variant: u32, key: impl Fn(SiteId) -> K) -> Vec<Group> {
+        let mut members: BTreeMap<K, Vec<(&Place, &Tally)>> = BTreeMap::new();
+        for (place, tally) in self.seen.of(rule).filter(|(place, _)| place.variant == variant) {
+            members.entry(key(place.site)).or_default().push((place, tally));
+        }
+        members.into_values().map(|members| self.group(members)).collect()
+    }
+
+    /// Groups what a rule saw (with this variant) by service.
+    fn grouped_by_service(&self, rule: &'static str, variant: u32) -> Vec<Group> {
+        self.grouped(rule, variant, |site| self.names.site(site).service)
+    }
+
+    fn group(&self, mut members: Vec<(&Place, &Tally)>) -> Group {
+        members.sort_by_key(|(place, tally)| (Reverse(tally.spans), place.site));
+        let mut tally = members[0].1.clone();
+        for (_, other) in &members[1..] {
+            tally.merge(other);
+        }
+        let places: Vec<Place> = members.iter().map(|(place, _)| **place).collect();
+        tally.traces = self.seen.distinct_traces(&places);
+        let sites: Vec<SiteId> = members.iter().map(|(place, _)| place.site).collect();
+        let spans = sites.iter().map(|site| self.corpus.profile(*site).spans).sum();
+        Group { sites, tally, spans }
+    }
+
+    /// The side of a group: its site when it has one, else its service.
+    fn side_of(&self, group: &Group) -> Side {
+        let mut side = side(self.names, group.sites[0]);
+        if group.sites.len() > 1 {
+            (side.operation, side.kind) = (None, None);
+        }
+        side
+    }
+
+    /// A finding about a whole service, with the places it was seen at as evidence.
+    fn about_service(&self, rule: &'static Rule, group: &Group, title: String, proof: Evidence) -> Finding {
+        let mut finding = Finding::at_site(rule, self.names, group.sites[0], &group.tally, title, proof);
+        if let Some(to) = &mut finding.to {
+            (to.operation, to.kind) = (None, None);
+        }
+        finding.scope = None;
+        finding.support.push(self.seen_at(group));
+        finding
+    }
+
+    fn seen_at(&self, group: &Group) -> Evidence {
+        const NAMED: usize = 5;
+        let names = group.sites.iter().map(|site| self.names.site(*site).name.to_string());
+        Evidence::SeenAt {
+            operations: names.take(NAMED).collect(),
+            others: group.sites.len().saturating_sub(NAMED) as u64,
+        }
+    }
 }
 
 /// All rules in the order of their names.

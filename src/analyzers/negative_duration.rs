@@ -2,7 +2,7 @@
 
 use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
-use crate::finding::{Evidence, Finding, label, rate, side};
+use crate::finding::{Evidence, Finding, label, rate};
 use crate::report::{RateUnit, Severity};
 use crate::store::Facts;
 use crate::trace::TraceView;
@@ -43,14 +43,16 @@ impl Analyzer for NegativeDuration {
         }
     }
 
+    /// One finding a service: the clock is the process's, not the operation's.
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        let findings = case.seen.of(RULE.name).map(|(place, tally)| {
-            let to = side(case.names, place.site);
+        let groups = case.grouped_by_service(RULE.name, 0).into_iter();
+        let findings = groups.map(|group| {
+            let tally = &group.tally;
             let worst_ns = tally.extremes.get("worst").copied().unwrap_or_default();
             let proof = Evidence::EndsBeforeStart { spans: tally.spans, worst_ns };
-            let title = format!("{} ends before it starts", label(&to));
-            let mut finding = Finding::at_site(&RULE, case.names, place.site, tally, title, proof);
-            finding.rate = Some(rate(tally.spans, case.corpus.profile(place.site).spans, RateUnit::Spans));
+            let title = format!("{} has spans that end before they start", label(&case.side_of(&group)));
+            let mut finding = case.about_service(&RULE, &group, title, proof);
+            finding.rate = Some(rate(tally.spans, group.spans, RateUnit::Spans));
             finding
         });
         findings.collect()

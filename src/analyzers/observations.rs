@@ -94,15 +94,63 @@ pub struct Observations {
     capacity: usize,
     tallies: BTreeMap<Place, Tally>,
     texts: BTreeMap<Place, BTreeSet<Box<str>>>,
+    /// How many traces have exactly this set of places of a rule: what is needed to count the
+    /// distinct traces of any group of places.
+    place_sets: BTreeMap<Vec<Place>, u64>,
+    /// The counts of those sets, numbered, once everything is merged.
+    set_counts: Vec<u64>,
+    /// Numbers of the sets that hold a place.
+    sets_of: BTreeMap<Place, Vec<usize>>,
+    /// Places of the trace that is being looked at.
+    current: BTreeSet<Place>,
     /// Traces in which something was seen.
-    traces: u64,
-    last_trace: Option<TraceId>,
+    traces: Vec<TraceId>,
 }
 
 impl Observations {
     /// Nothing seen yet. `capacity` is how many affected spans are kept a place.
     pub const fn new(capacity: usize) -> Self {
-        Self { capacity, tallies: BTreeMap::new(), texts: BTreeMap::new(), traces: 0, last_trace: None }
+        Self {
+            capacity,
+            tallies: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            place_sets: BTreeMap::new(),
+            set_counts: Vec::new(),
+            sets_of: BTreeMap::new(),
+            current: BTreeSet::new(),
+            traces: Vec::new(),
+        }
+    }
+
+    /// Closes a trace after all analyzers have looked at it.
+    pub fn end_trace(&mut self, trace_id: TraceId) {
+        if self.current.is_empty() {
+            return;
+        }
+        self.traces.push(trace_id);
+        let places: Vec<Place> = std::mem::take(&mut self.current).into_iter().collect();
+        for set in places.chunk_by(|one, other| one.rule == other.rule) {
+            let count = self.place_sets.entry(set.to_vec()).or_default();
+            *count += 1;
+        }
+    }
+
+    /// Draws the conclusions, once everything is merged.
+    pub fn finish(&mut self) {
+        for (set, count) in std::mem::take(&mut self.place_sets) {
+            let number = self.set_counts.len();
+            self.set_counts.push(count);
+            for place in set {
+                self.sets_of.entry(place).or_default().push(number);
+            }
+        }
+    }
+
+    /// Distinct traces with at least one of these places.
+    pub fn distinct_traces(&self, places: &[Place]) -> u64 {
+        let sets: BTreeSet<usize> =
+            places.iter().filter_map(|place| self.sets_of.get(place)).flatten().copied().collect();
+        sets.into_iter().map(|set| self.set_counts[set]).sum()
     }
 
     /// Notes a span of a trace; returns the tally of its place for further counts.
@@ -116,10 +164,7 @@ impl Observations {
         let span = &trace.spans[index];
         let site = trace.names.site_of(span.operation);
         let place = Place { rule, site, variant };
-        if self.last_trace != Some(trace.trace_id) {
-            self.last_trace = Some(trace.trace_id);
-            self.traces += 1;
-        }
+        self.current.insert(place);
         let capacity = self.capacity;
         let tally = self.tallies.entry(place).or_insert_with(|| Tally::new(capacity));
         tally.spans += 1;
@@ -169,7 +214,10 @@ impl Observations {
 
     /// Joins other observations.
     pub fn merge(&mut self, other: Self) {
-        self.traces += other.traces;
+        self.traces.extend(other.traces);
+        for (set, count) in other.place_sets {
+            *self.place_sets.entry(set).or_default() += count;
+        }
         let capacity = self.capacity;
         for (place, tally) in other.tallies {
             self.tallies.entry(place).or_insert_with(|| Tally::new(capacity)).merge(&tally);
@@ -186,6 +234,11 @@ impl Observations {
         self.tallies.range(first..=last)
     }
 
+    /// What was seen at a place.
+    pub fn at(&self, place: Place) -> Option<&Tally> {
+        self.tallies.get(&place)
+    }
+
     /// Texts kept at a place.
     pub fn texts(&self, place: &Place) -> impl Iterator<Item = &str> {
         self.texts.get(place).into_iter().flatten().map(|text| &**text)
@@ -196,9 +249,9 @@ impl Observations {
         self.capacity
     }
 
-    /// Distinct traces in which something was seen.
-    pub const fn traces(&self) -> u64 {
-        self.traces
+    /// The traces in which something was seen, each once.
+    pub fn traces(&self) -> &[TraceId] {
+        &self.traces
     }
 }
 

@@ -1,9 +1,10 @@
 //! `orphan-span`: a span names a parent that is not in its trace.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::observations::{Observations, Place, Tally};
-use super::{Analyzer, Case, Rule};
+use super::observations::{Observations, Place};
+use super::{Analyzer, Case, Group, Rule};
 use crate::finding::{Evidence, Finding, label, rate, side};
 use crate::model::SpanId;
 use crate::report::{RateUnit, Severity};
@@ -22,8 +23,9 @@ static RULE: Rule = Rule {
     fix: "Find out why the parent span was not recorded, exported or stored.
 Parent in another process: check that the calling service exports to this backend, and that it samples \
 with a parent-based sampler (`OTEL_TRACES_SAMPLER=parentbased_always_on` or `parentbased_traceidratio`).
-Parent in the same process: look for spans that are never ended, for a Collector filter that drops spans, \
-and for exporter queues that overflow (raise `OTEL_BSP_MAX_QUEUE_SIZE`).
+Parent in the same process: look for a code path on which the span is never ended \
+(`try { … } finally { span.end() }`), and for a Collector filter that drops spans of its scope.
+Losses under load: the exporter's queue overflows; raise `OTEL_BSP_MAX_QUEUE_SIZE` of the parent's service.
 Losses at the end of a process: flush on shutdown (`process.on('SIGTERM', () => sdk.shutdown())`).
 Tail sampling on several Collectors: route by trace id (`loadbalancing` exporter with `routing_key: traceID`).",
     example: "
@@ -33,6 +35,9 @@ checkout  POST /orders    server    0..120
       stock     UPDATE items  client    40..60
 ",
 };
+
+/// Sibling places named as evidence.
+const PLACES_NAMED: usize = 5;
 
 /// The analyzer.
 pub(super) struct OrphanSpan;
@@ -81,45 +86,38 @@ impl Analyzer for OrphanSpan {
     }
 
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        let mut groups: BTreeMap<Group, Vec<(SiteId, &Tally)>> = BTreeMap::new();
-        for (place, tally) in case.seen.of(RULE.name) {
-            let group = match case.corpus.usual_parent(place.site) {
-                Some((parent, _)) => Group::Parent(parent),
-                None => Group::Alone(place.site),
-            };
-            groups.entry(group).or_default().push((place.site, tally));
-        }
-        groups.into_values().map(|members| finding(case, members)).collect()
+        let break_of = |site| match case.corpus.usual_parent(site) {
+            Some((parent, _)) => Break::Under(parent),
+            None => Break::At(site),
+        };
+        case.grouped(RULE.name, 0, break_of).iter().map(|group| finding(case, group)).collect()
     }
 }
 
 /// Orphans of different places belong to one break when they usually have the same parent.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Group {
-    Parent(SiteId),
-    Alone(SiteId),
+enum Break {
+    Under(SiteId),
+    At(SiteId),
 }
 
-fn finding(case: &Case<'_>, mut members: Vec<(SiteId, &Tally)>) -> Finding {
+fn finding(case: &Case<'_>, group: &Group) -> Finding {
     // The observed side is the place with most absent parents; of equals entry spans, then content.
-    members.sort_by_key(|(site, tally)| {
-        let is_entry = case.names.site(*site).kind.is_entry();
-        (std::cmp::Reverse(tally.count("missing_parents")), !is_entry, *site)
-    });
-    let leader = members[0].0;
-    let mut all = members[0].1.clone();
-    for (_, tally) in &members[1..] {
-        all.merge(tally);
-    }
-    let missing_parents = members[0].1.count("missing_parents");
+    let absent = |site: SiteId| {
+        let tally = case.seen.at(Place { rule: RULE.name, site, variant: 0 });
+        tally.map_or((0, 0), |tally| (tally.count("missing_parents"), tally.spans))
+    };
+    let rank = |site: &&SiteId| (absent(**site).0, case.names.site(**site).kind.is_entry(), Reverse(**site));
+    let leader = group.sites.iter().max_by_key(rank).copied().unwrap_or(group.sites[0]);
+    let (missing_parents, orphans) = absent(leader);
+    let all = &group.tally;
     let profile = case.corpus.profile(leader);
     let to = side(case.names, leader);
     let proof = Evidence::ParentAbsent { orphans: all.spans, missing_parents };
     let title = format!("{} has a parent that is not in the trace", label(&to));
-    let mut finding = Finding::at_site(&RULE, case.names, leader, &all, title, proof);
-    finding.rate = Some(rate(members[0].1.spans, profile.spans, RateUnit::Spans));
-    let (remote, local) = (all.count("remote"), all.count("local"));
-    let unknown = all.count("unknown");
+    let mut finding = Finding::at_site(&RULE, case.names, leader, all, title, proof);
+    finding.rate = Some(rate(orphans, profile.spans, RateUnit::Spans));
+    let (remote, local, unknown) = (all.count("remote"), all.count("local"), all.count("unknown"));
     finding.support.push(Evidence::ParentLocation { remote, local, unknown });
     match case.corpus.usual_parent(leader) {
         Some((parent, joined)) => {
@@ -134,17 +132,27 @@ fn finding(case: &Case<'_>, mut members: Vec<(SiteId, &Tally)>) -> Finding {
         }
         None => finding.support.push(Evidence::NeverJoined { spans: profile.spans }),
     }
-    if members.len() > 1 {
-        let places = members[1..].iter().map(|(site, _)| label(&side(case.names, *site)));
-        finding.support.push(Evidence::SiblingPlaces { places: places.take(5).collect() });
+    let siblings = group.sites.iter().filter(|site| **site != leader);
+    let places: Vec<String> =
+        siblings.map(|site| label(&side(case.names, *site))).take(PLACES_NAMED).collect();
+    if !places.is_empty() {
+        finding.support.push(Evidence::SiblingPlaces { places });
     }
     if let Some(longest_ns) = all.extremes.get("cover").filter(|longest| **longest > 0) {
         finding.support.push(Evidence::ShadowOfParent { longest_ns: *longest_ns });
     }
+    finding.remedy.steps.retain(|step| fits(step, remote, local));
     finding.message = message(&finding, remote, local);
     finding.decides = Some(decides(remote, local));
     finding.lower_when_rare();
     finding
+}
+
+/// Whether a step of the remedy can help when the absent parents ran where the flags say.
+fn fits(step: &str, remote: u64, local: u64) -> bool {
+    let is_for_remote = step.starts_with("Parent in another process");
+    let is_for_local = step.starts_with("Parent in the same process");
+    !(is_for_remote && remote == 0 && local > 0 || is_for_local && local == 0 && remote > 0)
 }
 
 fn message(finding: &Finding, remote: u64, local: u64) -> String {

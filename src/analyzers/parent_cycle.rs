@@ -2,7 +2,7 @@
 
 use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
-use crate::finding::{Evidence, Finding, label, rate, side};
+use crate::finding::{Evidence, Finding, label, rate};
 use crate::report::{RateUnit, Severity};
 use crate::trace::{Parent, TraceView};
 
@@ -51,13 +51,15 @@ impl Analyzer for ParentCycle {
         }
     }
 
+    /// One finding a service: what makes circles is the way the service makes ids.
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        let findings = case.seen.of(RULE.name).map(|(place, tally)| {
-            let to = side(case.names, place.site);
+        let groups = case.grouped_by_service(RULE.name, 0).into_iter();
+        let findings = groups.map(|group| {
+            let tally = &group.tally;
             let proof = Evidence::Cycle { spans: tally.count("cycle"), own_parents: tally.count("itself") };
-            let title = format!("{} is its own ancestor", label(&to));
-            let mut finding = Finding::at_site(&RULE, case.names, place.site, tally, title, proof);
-            finding.rate = Some(rate(tally.spans, case.corpus.profile(place.site).spans, RateUnit::Spans));
+            let title = format!("{} has spans that are their own ancestors", label(&case.side_of(&group)));
+            let mut finding = case.about_service(&RULE, &group, title, proof);
+            finding.rate = Some(rate(tally.spans, group.spans, RateUnit::Spans));
             finding.decides = Some(
                 "Do the same span ids occur in other traces as well? Then the id generator is seeded."
                     .to_owned(),

@@ -1,12 +1,14 @@
 //! `span-id-collision`: one span id for different spans.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::duplicate_span::is_version_of_head;
 use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
-use crate::corpus::sample::Sampled;
+use crate::corpus::sample::{Sampled, hash_span};
 use crate::finding::{Evidence, Finding, label, rate, side};
-use crate::report::{RateUnit, Severity};
-use crate::store::Facts;
+use crate::report::{CheckNotPossible, RateUnit, Severity};
+use crate::store::{Facts, ServiceId};
 use crate::trace::{CopyKind, TraceView};
 
 static RULE: Rule = Rule {
@@ -64,23 +66,35 @@ impl Analyzer for SpanIdCollision {
         }
     }
 
+    fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
+        case.lacking(
+            RULE.name,
+            |capabilities| !capabilities.duplicates_visible,
+            "the backend may have kept one span of those that share an id",
+        )
+    }
+
+    /// One finding a service, whether its ids collide within a trace, come back in others, or both.
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = case
-            .seen
-            .of(RULE.name)
-            .map(|(place, tally)| {
-                let to = side(case.names, place.site);
-                let ids = tally.count("ids");
-                let proof = Evidence::IdShared { ids, contents: tally.spans + ids };
-                let title = format!("{} shares its span id with another span", label(&to));
-                let mut finding = Finding::at_site(&RULE, case.names, place.site, tally, title, proof);
-                finding.rate =
-                    Some(rate(tally.spans, case.corpus.profile(place.site).spans, RateUnit::Spans));
-                finding.lower_when_rare();
-                finding
-            })
-            .collect();
-        findings.extend(ids_in_many_traces(case));
+        let mut repeated = ids_in_many_traces(case);
+        let mut findings = Vec::new();
+        for group in case.grouped_by_service(RULE.name, 0) {
+            let tally = &group.tally;
+            let ids = tally.count("ids");
+            let proof = Evidence::IdShared { ids, contents: tally.spans + ids };
+            let title = format!("{} shares a span id with other spans", label(&case.side_of(&group)));
+            let mut finding = case.about_service(&RULE, &group, title, proof);
+            finding.rate = Some(rate(tally.spans, group.spans, RateUnit::Spans));
+            match repeated.remove(&case.names.site(group.sites[0]).service) {
+                Some(again) => {
+                    finding.corpus_traces = again.corpus_traces;
+                    finding.support.push(again.proof);
+                }
+                None => finding.lower_when_rare(),
+            }
+            findings.push(finding);
+        }
+        findings.extend(repeated.into_values());
         findings
     }
 }
@@ -91,15 +105,22 @@ fn is_collision(trace: &TraceView<'_>, index: usize) -> bool {
     trace.copies[index] == CopyKind::Different && !is_partial && !is_version_of_head(trace, index)
 }
 
-/// One finding a service for ids that occur in several traces.
-fn ids_in_many_traces(case: &Case<'_>) -> Vec<Finding> {
-    let repeated: Vec<Vec<Sampled>> =
-        case.corpus.span_ids.by_id().into_iter().filter_map(repetitions).collect();
-    let mut services: Vec<u32> =
-        repeated.iter().flatten().map(|span| case.names.site(span.site).service).collect();
-    services.sort_unstable();
-    services.dedup();
-    services.into_iter().filter_map(|service| finding_of_service(case, service, &repeated)).collect()
+/// A finding for each service whose ids occur in several traces.
+fn ids_in_many_traces(case: &Case<'_>) -> BTreeMap<ServiceId, Finding> {
+    let repeated = case.corpus.span_ids.by_id().into_iter().filter_map(repetitions);
+    let mut by_service: BTreeMap<ServiceId, Vec<Vec<Sampled>>> = BTreeMap::new();
+    for occurrences in repeated {
+        let mut of_service: BTreeMap<ServiceId, Vec<Sampled>> = BTreeMap::new();
+        for span in occurrences {
+            of_service.entry(case.names.site(span.site).service).or_default().push(span);
+        }
+        for (service, occurrences) in of_service.into_iter().filter(|(_, occurrences)| occurrences.len() > 1)
+        {
+            by_service.entry(service).or_default().push(occurrences);
+        }
+    }
+    by_service.retain(|_, ids| ids.len() >= REPEATED_IDS_NEEDED);
+    by_service.into_iter().map(|(service, ids)| (service, finding_of_service(case, &ids))).collect()
 }
 
 /// The occurrences of an id if it is a random id that occurs in several traces. Traces that share
@@ -116,21 +137,10 @@ fn repetitions(mut occurrences: Vec<Sampled>) -> Option<Vec<Sampled>> {
     (occurrences.len() > 1 && differ).then_some(occurrences)
 }
 
-fn finding_of_service(case: &Case<'_>, service: u32, repeated: &[Vec<Sampled>]) -> Option<Finding> {
-    let of_service = |span: &&Sampled| case.names.site(span.site).service == service;
-    let ids: Vec<Vec<Sampled>> = repeated
-        .iter()
-        .map(|occurrences| occurrences.iter().filter(of_service).copied().collect::<Vec<_>>())
-        .filter(|occurrences| occurrences.len() > 1)
-        .collect();
-    if ids.len() < REPEATED_IDS_NEEDED {
-        return None;
-    }
+fn finding_of_service(case: &Case<'_>, ids: &[Vec<Sampled>]) -> Finding {
     let most_traces = ids.iter().map(Vec::len).max().unwrap_or_default() as u64;
     let mut occurrences: Vec<Sampled> = ids.iter().flatten().copied().collect();
-    let mut traces: Vec<_> = occurrences.iter().map(|span| span.trace_id).collect();
-    traces.sort_unstable();
-    traces.dedup();
+    let traces: BTreeSet<_> = occurrences.iter().map(|span| span.trace_id).collect();
     let mut to = side(case.names, occurrences[0].site);
     (to.operation, to.kind) = (None, None);
     let spans = occurrences.len() as u64;
@@ -140,12 +150,13 @@ fn finding_of_service(case: &Case<'_>, service: u32, repeated: &[Vec<Sampled>]) 
     finding.first_ns = occurrences.iter().map(|span| span.start_ns).min();
     finding.last_ns = occurrences.iter().map(|span| span.start_ns).max();
     for span in &mut occurrences {
-        span.hash = crate::corpus::sample::hash_span(span.trace_id, span.span_id);
+        span.hash = hash_span(span.trace_id, span.span_id);
     }
     occurrences.sort_unstable();
     occurrences.truncate(case.seen.capacity());
     finding.occurrences = occurrences;
-    Some(finding)
+    finding.corpus_traces = traces.into_iter().collect();
+    finding
 }
 
 #[cfg(test)]

@@ -70,19 +70,20 @@ pub(super) struct InputArgs {
     /// Format of every input, in place of detection (see `tracemend formats`)
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(values::format_names()))]
     pub(super) input_format: Option<String>,
-    /// Deepest nesting that is read
+    /// Deepest nesting that is read [default: 128]
     #[arg(long, value_name = "LEVELS", hide_short_help = true)]
     pub(super) max_depth: Option<usize>,
-    /// Longest string that is read, such as 16MiB
+    /// Longest string that is read [default: 16MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     pub(super) max_string: Option<u64>,
-    /// Longest single record that is read, such as 256MiB
+    /// Longest single record that is read [default: 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     pub(super) max_record: Option<u64>,
-    /// Most bytes that a compressed input may become, such as 64GiB
+    /// Most bytes that a compressed input may become [default: 64GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     pub(super) max_decompressed: Option<u64>,
-    /// Most bytes kept in a private temporary folder of input that cannot be read twice
+    /// Most bytes kept, compressed, in a private temporary file of input that cannot be read twice
+    /// [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     pub(super) spool_limit: Option<u64>,
 }
@@ -208,6 +209,9 @@ pub(super) struct ShowOutputArgs {
     /// No progress on stderr
     #[arg(long)]
     pub(super) no_progress: bool,
+    /// More: the attributes of every span
+    #[arg(short, long)]
+    pub(super) verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -247,6 +251,8 @@ pub(super) enum ListFormat {
     Text,
     /// For programs
     Json,
+    /// For documents
+    Markdown,
 }
 
 /// When to write colours.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::args::{CheckArgs, OutputArgs};
-use super::progress;
+use super::progress::{self, Wanted};
 use super::session;
 use super::settings;
 use super::terminal::Terminal;
@@ -21,18 +21,42 @@ use crate::sources;
 pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
     let rules: Vec<&str> = crate::analyzers::rules().iter().map(|rule| rule.name).collect();
     let settings = settings::check(args, &rules, terminal)?;
-    let progress = progress::on_stderr(terminal, wants_progress(&args.output));
+    let progress = progress::on_stderr(terminal, wanted_progress(&args.output));
     let inputs = sources::expand(&settings.inputs);
     let report = pipeline::run(inputs, &settings, session::with(progress.as_ref()));
     progress.finish();
     let inputs: Vec<String> = settings.inputs.iter().map(|input| text::shell_word(input)).collect();
+    name_reasons(&report, &args.output);
     write_reports(&report, &args.output, &inputs.join(" "), terminal)?;
     Ok(ExitCode::from(report.exit_code))
 }
 
-/// Whether a run with these flags may show its progress.
-pub(super) fn wants_progress(output: &OutputArgs) -> bool {
-    !output.no_progress && output.quiet == 0
+/// Says on stderr what makes the run an error or inconclusive, where the report on stdout does not:
+/// no such exit code comes without a word.
+fn name_reasons(report: &Report, output: &OutputArgs) {
+    let is_told = output.format == "table" && output.output.is_none() && output.verbosity() >= 0;
+    if is_told || output.verbosity() < -1 {
+        return;
+    }
+    let mut stderr = io::stderr().lock();
+    for reason in &report.reasons {
+        let word = match reason.code.as_str() {
+            "finding-at-gate" => continue,
+            "input-error" => "error",
+            _ => "warning",
+        };
+        // Nobody is left to tell when even this cannot be written.
+        let _ = writeln!(stderr, "{word}: {}", text::clean(&reason.message));
+    }
+}
+
+/// What a run with these flags may say while it works.
+fn wanted_progress(output: &OutputArgs) -> Wanted {
+    match (output.quiet, output.no_progress) {
+        (0, false) => Wanted::Bar,
+        (0, true) => Wanted::Notices,
+        _ => Wanted::Nothing,
+    }
 }
 
 /// Writes every report that was asked for. The files come first: a closed pipe must not cost them.

@@ -33,6 +33,7 @@ pub(super) fn page(args: &ExplainArgs) -> Result<Vec<u8>> {
     };
     match args.format {
         ListFormat::Text => Ok(plain(rule).into_bytes()),
+        ListFormat::Markdown => Ok(markdown(rule).into_bytes()),
         ListFormat::Json => {
             let mut out = Vec::new();
             render::write_json(&explanation(rule), &mut out)?;
@@ -74,6 +75,22 @@ fn plain(rule: &Rule) -> String {
     out
 }
 
+fn markdown(rule: &Rule) -> String {
+    let rule = explanation(rule);
+    let mut out = format!("# {}\n\nSeverity: {}\n\n{}\n", rule.name, rule.severity, rule.summary);
+    let _ = write!(out, "\n## What it finds\n\n{}\n", rule.what);
+    let _ = write!(out, "\n## Why it matters\n\n{}\n", rule.why);
+    let _ = write!(out, "\n## How to fix it\n\n");
+    for (index, step) in rule.fix.iter().enumerate() {
+        let _ = writeln!(out, "{}. {step}", index + 1);
+    }
+    if !rule.example.trim().is_empty() {
+        let example = rule.example.trim_matches('\n').trim_end();
+        let _ = write!(out, "\n## Example\n\n```text\n{example}\n```\n");
+    }
+    out
+}
+
 fn section(out: &mut String, title: &str) {
     let _ = writeln!(out, "\n{title}");
 }
@@ -89,17 +106,23 @@ mod tests {
     use super::*;
     use crate::report::Severity;
 
+    const RULE: Rule = Rule {
+        name: "orphan-span",
+        severity: Severity::Error,
+        summary: "A span names a parent that is not in its trace.",
+        what: "Spans whose parent span id is set.",
+        why: "The trace falls apart.",
+        fix: "Look at the exporter.\nLook at the sampler.",
+        example: "worker  orders process  consumer  30..90   parent=missing",
+    };
+
     #[test]
     fn a_page_has_its_sections() {
-        let rule = Rule {
-            name: "orphan-span",
-            severity: Severity::Error,
-            summary: "A span names a parent that is not in its trace.",
-            what: "Spans whose parent span id is set.",
-            why: "The trace falls apart.",
-            fix: "Look at the exporter.\nLook at the sampler.",
-            example: "worker  orders process  consumer  30..90   parent=missing",
-        };
-        insta::assert_snapshot!(plain(&rule));
+        insta::assert_snapshot!(plain(&RULE));
+    }
+
+    #[test]
+    fn a_markdown_page_has_the_same_sections() {
+        insta::assert_snapshot!(markdown(&RULE));
     }
 }

@@ -10,6 +10,8 @@ use crate::formats;
 use crate::render;
 use crate::report::Capabilities;
 
+const DETECTION: &str = "Formats are detected from the bytes; gzip and zstd around any of them are undone.";
+
 #[derive(Serialize)]
 struct Entry {
     name: &'static str,
@@ -26,12 +28,62 @@ pub(super) fn list(format: ListFormat) -> Result<Vec<u8>> {
         render::write_json(&entries, &mut out)?;
         return Ok(out);
     }
+    if format == ListFormat::Markdown {
+        return Ok(markdown(&entries).into_bytes());
+    }
     let mut out = String::new();
     for entry in &entries {
         writeln!(out, "{}\n  {}\n  {}\n", entry.name, entry.title, entry.comes_from)?;
     }
-    out.push_str("Formats are detected from the bytes; gzip and zstd around any of them are undone.\n");
+    let _ = writeln!(out, "{DETECTION}");
     Ok(out.into_bytes())
+}
+
+fn markdown(entries: &[Entry]) -> String {
+    let mut out = format!("# Input formats\n\n{DETECTION}\n\n");
+    out.push_str("| `--input-format` | what it is | where it comes from |\n|---|---|---|\n");
+    for Entry { name, title, comes_from, .. } in entries {
+        let _ = writeln!(out, "| `{name}` | {title} | {comes_from} |");
+    }
+    out.push_str("\n## What a format can tell\n\n");
+    out.push_str("A check cannot see what a format does not tell.\n\n");
+    out.push_str("| |");
+    for entry in entries {
+        let _ = write!(out, " `{}` |", entry.name);
+    }
+    let _ = write!(out, "\n|---|{}\n", "---|".repeat(entries.len()));
+    for (fact, value) in FACTS {
+        let _ = write!(out, "| {fact} |");
+        for entry in entries {
+            let _ = write!(out, " {} |", value(&entry.capabilities));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// One line of the table of capabilities: what it is called, and what a format says about it.
+type Fact = (&'static str, fn(&Capabilities) -> &'static str);
+
+const FACTS: [Fact; 9] = [
+    ("resolution of times", |can| match can.time_resolution_ns {
+        1 => "1 ns",
+        1_000 => "1 µs",
+        1_000_000 => "1 ms",
+        _ => "other",
+    }),
+    ("trace flags", |can| yes(can.flags)),
+    ("whether the parent is remote", |can| yes(can.is_remote)),
+    ("span links", |can| yes(can.links)),
+    ("trace state", |can| yes(can.trace_state)),
+    ("dropped counts", |can| yes(can.dropped_counts)),
+    ("the exact resource of every span", |can| yes(can.exact_resource)),
+    ("several copies of one span", |can| yes(can.duplicates_visible)),
+    ("backend may have edited spans", |can| yes(can.edited_by_source)),
+];
+
+const fn yes(fact: bool) -> &'static str {
+    if fact { "yes" } else { "no" }
 }
 
 fn entry(info: &'static formats::FormatInfo) -> Entry {

@@ -1,5 +1,6 @@
-//! A progress bar on stderr.
+//! What a run shows on stderr while it works: a progress bar, and a notice when it waits.
 
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,12 +9,40 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::terminal::Terminal;
 use crate::progress::{NoProgress, Progress};
 
-/// A bar on a terminal, silence elsewhere.
-pub(super) fn on_stderr(terminal: &Terminal, wanted: bool) -> Box<dyn Progress> {
-    if !wanted || !terminal.stderr || terminal.dumb {
-        return Box::new(NoProgress);
+/// How much a run may say on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// Only what a user has to know to go on.
+    Notices,
+    /// A bar as well, where there is a terminal.
+    Bar,
+}
+
+/// What fits the terminal and the flags.
+pub(super) fn on_stderr(terminal: &Terminal, wanted: Wanted) -> Box<dyn Progress> {
+    match wanted {
+        Wanted::Nothing => Box::new(NoProgress),
+        Wanted::Bar if terminal.stderr && !terminal.dumb => Box::new(Bar::new()),
+        Wanted::Bar | Wanted::Notices => Box::new(Notices),
     }
-    Box::new(Bar::new())
+}
+
+const WAITING: &str = "tracemend: waiting for traces on standard input (ctrl-c to stop)";
+
+fn say_waiting() {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "{WAITING}");
+}
+
+/// No bar: stderr is a file or a pipe, or nobody wants to see one.
+struct Notices;
+
+impl Progress for Notices {
+    fn waiting_for_stdin(&self) -> Box<dyn FnOnce() + Send> {
+        Box::new(say_waiting)
+    }
 }
 
 /// Bytes, spans and rate.
@@ -52,6 +81,11 @@ impl Progress for Bar {
         self.bar.set_message(format!("{} spans", HumanCount(spans)));
     }
 
+    fn waiting_for_stdin(&self) -> Box<dyn FnOnce() + Send> {
+        let bar = self.bar.clone();
+        Box::new(move || bar.suspend(say_waiting))
+    }
+
     fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -69,9 +103,11 @@ mod tests {
     #[test]
     fn counts_what_it_is_told() {
         let bar = Bar::new();
+        bar.bytes(1);
+        assert_eq!(bar.bar.length(), None, "without a size there is no end in sight");
         bar.expect_bytes(10);
         bar.expect_bytes(20);
-        bar.bytes(7);
+        bar.bytes(6);
         bar.spans(3);
         bar.spans(4);
         assert_eq!((bar.bar.length(), bar.bar.position()), (Some(30), 7));

@@ -27,6 +27,13 @@ pub(super) fn list(format: ListFormat) -> Result<Vec<u8>> {
         render::write_json(&entries, &mut out)?;
         return Ok(out);
     }
+    if format == ListFormat::Markdown {
+        let mut out = String::from("| rule | severity | what it finds |\n|---|---|---|\n");
+        for Entry { name, severity, summary } in &entries {
+            writeln!(out, "| `{name}` | {severity} | {summary} |")?;
+        }
+        return Ok(out.into_bytes());
+    }
     let longest = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
     let mut out = String::new();
     for entry in &entries {

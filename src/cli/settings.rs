@@ -19,7 +19,7 @@ pub(super) fn check(args: &CheckArgs, rules: &[&str], terminal: &Terminal) -> Re
     }
     settings.filter = Filter {
         services: source.services.clone(),
-        trace_ids: source.trace_ids.clone(),
+        trace_ids: source.trace_ids.iter().map(|text| trace_id(text)).collect::<Result<_>>()?,
         from_ns: source.from,
         to_ns: source.to,
         since_ns: source.since,
@@ -45,6 +45,14 @@ pub(super) fn demo(args: &DemoArgs) -> Result<Settings> {
     let mut settings = Settings::default();
     output(&args.output, &mut settings)?;
     Ok(settings)
+}
+
+/// The beginning of a trace id in any spelling, as hex digits.
+fn trace_id(text: &str) -> Result<String> {
+    let Some(prefix) = super::show::id_prefix(text) else {
+        bail!("--trace-id {text}: this is no trace id\n  give hex digits, base64 or a whole traceparent");
+    };
+    Ok(prefix)
 }
 
 /// The part of the settings that says what to read.
@@ -81,6 +89,11 @@ fn limits(args: &InputArgs) -> Limits {
 /// A report that cannot be written is said before a long run, not after it.
 fn output(args: &OutputArgs, settings: &mut Settings) -> Result<()> {
     let files = args.reports.iter().map(|report| &report.path).chain(&args.output);
+    let mut paths: Vec<_> = files.clone().filter(|path| path.as_os_str() != "-").collect();
+    paths.sort_unstable();
+    if let Some(pair) = paths.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("two reports are to be written to {}", pair[0].display());
+    }
     for path in files.filter(|path| path.as_os_str() != "-") {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::args::ShowArgs;
+use super::progress::{self, Wanted};
 use super::terminal::Terminal;
-use super::{demo, progress, session, settings};
+use super::{demo, session, settings};
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::model::ids;
 use crate::pipeline;
-use crate::render::{self, RenderOptions};
+use crate::render::{self, RenderOptions, text};
 use crate::shown::ShowOutcome;
 use crate::sources;
 
@@ -21,20 +22,27 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let Some(prefix) = id_prefix(&args.id) else {
         bail!("`{}` is no trace id\n  give hex digits, base64 or a whole traceparent", args.id);
     };
-    let outcome = if args.demo {
+    let (outcome, failures) = if args.demo {
         pipeline::show(&prefix, demo::sample(), &Settings::default(), session::quiet())
     } else {
         let settings = settings::inputs(&args.input, terminal)?;
-        let progress = progress::on_stderr(terminal, !args.output.no_progress);
-        let outcome = pipeline::show(
+        let wanted = if args.output.no_progress { Wanted::Notices } else { Wanted::Bar };
+        let progress = progress::on_stderr(terminal, wanted);
+        let shown = pipeline::show(
             &prefix,
             sources::expand(&settings.inputs),
             &settings,
             session::with(progress.as_ref()),
         );
         progress.finish();
-        outcome
+        shown
     };
+    let mut stderr = io::stderr().lock();
+    for failure in &failures {
+        // Nobody is left to tell when even this cannot be written.
+        let _ = writeln!(stderr, "error: {}", text::clean(failure));
+    }
+    drop(stderr);
     let trace = match outcome {
         ShowOutcome::Found(trace) => trace,
         ShowOutcome::Ambiguous(ids) => bail!("several traces match `{prefix}`:{}", listed(&ids)),
@@ -44,12 +52,13 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let options = RenderOptions {
         width: terminal.columns(),
         color: terminal.color(args.output.color),
+        verbosity: i8::from(args.output.verbose),
         ..RenderOptions::default()
     };
     let mut out = BufWriter::new(anstream::AutoStream::always(io::stdout().lock()));
     render::trace::render(&trace, &options, &mut out)?;
     out.flush()?;
-    Ok(Exit::Pass.into())
+    Ok(if failures.is_empty() { Exit::Pass } else { Exit::Error }.into())
 }
 
 fn listed(ids: &[String]) -> String {
@@ -59,7 +68,7 @@ fn listed(ids: &[String]) -> String {
 
 /// Hex digits with which the trace id begins (or, for 16 of them, ends), from all the spellings
 /// that people copy.
-fn id_prefix(text: &str) -> Option<String> {
+pub(super) fn id_prefix(text: &str) -> Option<String> {
     let text = text.trim();
     let parts: Vec<&str> = text.split('-').collect();
     let text = match parts.as_slice() {

@@ -1,7 +1,16 @@
 //! Finds what somebody meant to type.
 
-/// The candidate nearest to `word`, if it is near enough to be meant.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The candidate nearest to `word`, if it is near enough to be meant: the first that begins with
+/// it, or one with few other characters.
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    if word.len() > 2
+        && let Some(longer) = candidates.clone().into_iter().find(|candidate| candidate.starts_with(word))
+    {
+        return Some(longer);
+    }
     let most = word.chars().count().div_ceil(3);
     candidates
         .into_iter()
@@ -12,7 +21,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 }
 
 /// `; did you mean …?`, or nothing.
-pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     nearest(word, candidates).map_or_else(String::new, |candidate| format!("; did you mean `{candidate}`?"))
 }
 
@@ -43,6 +52,7 @@ mod tests {
         assert_eq!(nearest("orphan-spans", rules), Some("orphan-span"));
         assert_eq!(nearest("ophan-span", rules), Some("orphan-span"));
         assert_eq!(nearest("clockskew", rules), Some("clock-skew"));
+        assert_eq!(nearest("orphan", rules), Some("orphan-span"));
         assert_eq!(nearest("something", rules), None);
         assert_eq!(nearest("", rules), None);
     }

@@ -58,6 +58,7 @@ impl Hashed for Hop {
 
 impl Hop {
     /// The same hop seen from the other side: caller minus callee.
+    #[must_use]
     pub const fn reversed(mut self) -> Self {
         (self.low_ns, self.high_ns) = (-self.high_ns, -self.low_ns);
         self

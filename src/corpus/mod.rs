@@ -102,6 +102,11 @@ impl Corpus {
                 *usual = (*parent, *count);
             }
         }
+        // What has no parent in most of the cases has no usual parent.
+        let sites = &self.sites;
+        self.usual_parents.retain(|site, (_, count)| {
+            sites.get(*site as usize).is_some_and(|profile| *count * 2 > profile.joined)
+        });
     }
 
     /// How often a site occurs.
@@ -109,7 +114,7 @@ impl Corpus {
         self.sites.get(site as usize).copied().unwrap_or_default()
     }
 
-    /// The parent that a site has most often, and how often; of equals the first by content.
+    /// The parent that a site has in more than half of the joined cases, and how often.
     pub fn usual_parent(&self, site: SiteId) -> Option<(SiteId, u64)> {
         self.usual_parents.get(&site).copied()
     }

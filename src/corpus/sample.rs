@@ -6,7 +6,8 @@ use xxhash_rust::xxh64::xxh64;
 use crate::model::{SpanId, TraceId};
 use crate::store::SiteId;
 
-/// A span in a sample. Ordered by hash, then by ids.
+/// A span in a sample. Ordered by hash, then by ids, then by content; where it was read comes last,
+/// so that spans that share their ids are chosen alike in any order of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sampled {
     /// The sample's hash.
@@ -15,12 +16,12 @@ pub struct Sampled {
     pub trace_id: TraceId,
     /// Span.
     pub span_id: SpanId,
-    /// Where it was read ([`crate::store::SpanRecord::source`]).
-    pub source: u64,
     /// Its site.
     pub site: SiteId,
     /// Its start in ns.
     pub start_ns: i64,
+    /// Where it was read ([`crate::store::SpanRecord::source`]).
+    pub source: u64,
 }
 
 /// A member of a sample has a hash.
@@ -153,5 +154,25 @@ mod tests {
         let mut joined = sample(&mut other.iter());
         joined.merge(&sample(&mut one.iter()));
         assert_eq!(joined.sorted(), expected);
+    }
+
+    #[test]
+    fn spans_that_share_their_ids_are_chosen_by_content_and_not_by_place() {
+        let spans = |sources: [u64; 2]| {
+            let span = |site, source| Sampled {
+                hash: 1,
+                trace_id: TraceId(1),
+                span_id: SpanId(1),
+                site,
+                start_ns: 0,
+                source,
+            };
+            let mut sample = BottomK::new(1);
+            sample.insert(span(7, sources[0]));
+            sample.insert(span(8, sources[1]));
+            sample.sorted()[0].site
+        };
+        assert_eq!(spans([0, 1]), 7);
+        assert_eq!(spans([1, 0]), 7);
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::json::{Cursor, Result};
-use super::otlp_protobuf::{Signal, frame_length, signal};
+use super::json::{Cursor, Result, log_prefix};
+use super::otlp_protobuf::{Signal, frame_length, signal, signal_in_sight, signal_of_whole, varint_length};
 use super::{ALL, Format, Limits};
 
 /// How many bytes of the head are looked at.
@@ -35,6 +35,7 @@ pub struct Head<'a> {
 enum Binary {
     Frames,
     Protobuf(Signal),
+    Delimited(Signal),
 }
 
 /// The keys of the JSON values in a head, with the first scalar under each.
@@ -93,6 +94,21 @@ impl<'a> Head<'a> {
         self.binary == Some(Binary::Protobuf(Signal::Traces))
     }
 
+    /// Whether it begins with an OTLP traces message that has its length as a varint in front.
+    pub fn is_delimited_traces(&self) -> bool {
+        self.binary == Some(Binary::Delimited(Signal::Traces))
+    }
+
+    fn is_protobuf_of(&self, signal: Signal) -> bool {
+        matches!(self.binary, Some(Binary::Protobuf(found) | Binary::Delimited(found)) if found == signal)
+    }
+
+    fn starts_with_any(&self, starts: &[&[u8]]) -> bool {
+        // A text may begin like that as well, where it means nothing.
+        self.bytes.iter().any(|byte| is_control(*byte))
+            && starts.iter().any(|start| self.bytes.starts_with(start))
+    }
+
     fn contains(&self, text: &str) -> bool {
         memchr::memmem::find(self.bytes, text.as_bytes()).is_some()
     }
@@ -112,7 +128,8 @@ fn binary(bytes: &[u8]) -> Option<Binary> {
     if begins_with_frame(bytes) {
         return Some(Binary::Frames);
     }
-    signal(bytes).map(Binary::Protobuf)
+    // One message comes first: its own first bytes could pass for a length only where it is damaged.
+    signal(bytes).map(Binary::Protobuf).or_else(|| delimited_signal(bytes).map(Binary::Delimited))
 }
 
 /// Bytes that text has no use for and that every protobuf message or frame has.
@@ -134,6 +151,23 @@ fn begins_with_frame(bytes: &[u8]) -> bool {
     };
     // A frame of 16 MiB or more would be a batch beyond every limit of the Collector.
     plausible && bytes[0] == 0 && payload.get(length).is_none_or(|next| *next == 0)
+}
+
+/// The signal of a message with a varint length in front. What is wholly in sight has to be sound to
+/// its end, and to be followed by the next one; of a longer one a record has to be in sight.
+fn delimited_signal(bytes: &[u8]) -> Option<Signal> {
+    let (length, behind) = varint_length(bytes)?;
+    if behind.first() != Some(&0x0a) {
+        return None;
+    }
+    let Some((message, next)) = behind.split_at_checked(length) else {
+        return signal_in_sight(behind);
+    };
+    let follows = match varint_length(next) {
+        Some((0, _)) | None => true,
+        Some((_, behind)) => behind.first().is_none_or(|tag| *tag == 0x0a),
+    };
+    signal_of_whole(message).filter(|_| follows)
 }
 
 impl Json {
@@ -198,12 +232,16 @@ impl Json {
     }
 }
 
-/// Where the next JSON object or array begins: here after blanks, or at the start of a later line.
+/// Where the next JSON object or array begins: here after blanks or the prefix of a log, or in a
+/// later line.
 fn next_value(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         let rest = bytes.get(at..)?;
         at += rest.iter().position(|byte| !is_blank(*byte))?;
+        if let Some(prefix) = log_prefix(&bytes[at..]) {
+            return Some(at + prefix);
+        }
         if matches!(bytes[at], b'{' | b'[') {
             return Some(at);
         }
@@ -227,6 +265,8 @@ pub enum Detection {
     Known(&'static dyn Format),
     /// Something else; the text says what was recognised and how to export it instead.
     Other(&'static str),
+    /// Nothing is known about it, so it may be a format whose beginning is damaged.
+    Unknown(&'static str),
 }
 
 impl fmt::Debug for Detection {
@@ -234,6 +274,7 @@ impl fmt::Debug for Detection {
         match self {
             Self::Known(format) => f.debug_tuple("Known").field(&format.info().name).finish(),
             Self::Other(message) => f.debug_tuple("Other").field(message).finish(),
+            Self::Unknown(message) => f.debug_tuple("Unknown").field(message).finish(),
         }
     }
 }
@@ -243,10 +284,16 @@ pub fn detect(head: &Head<'_>) -> Detection {
     if let Some(format) = ALL.iter().find(|format| format.detect(head)) {
         return Detection::Known(*format);
     }
-    let other = OTHERS.iter().find(|other| (other.recognises)(head));
-    Detection::Other(
-        other.map_or("text that is no trace export; export OTLP JSON or Jaeger JSON", |other| other.message),
-    )
+    if let Some(other) = OTHERS.iter().find(|other| (other.recognises)(head)) {
+        return Detection::Other(other.message);
+    }
+    Detection::Unknown(if head.json.any {
+        "JSON that is no trace export; export OTLP JSON with the Collector's file exporter, or Jaeger JSON from /api/traces/{id}?raw=true"
+    } else if looks_binary(head.bytes) {
+        "binary data that is no OTLP protobuf; export OTLP with the Collector's file exporter, or Jaeger JSON from /api/traces/{id}?raw=true"
+    } else {
+        "text that is no trace export; export OTLP JSON with the Collector's file exporter, or Jaeger JSON from /api/traces/{id}?raw=true"
+    })
 }
 
 /// Something that is recognised but not read.
@@ -259,19 +306,17 @@ struct Other {
 static OTHERS: &[Other] = &[
     Other {
         recognises: |head| head.bytes.iter().all(|byte| is_blank(*byte)),
-        message: "empty input; export OTLP JSON or Jaeger JSON",
+        message: "empty input, so nothing was exported; check what was to write it, and export again",
     },
     Other {
         recognises: |head| {
-            head.has_any(&["resourceLogs", "resource_logs"])
-                || head.binary == Some(Binary::Protobuf(Signal::Logs))
+            head.has_any(&["resourceLogs", "resource_logs"]) || head.is_protobuf_of(Signal::Logs)
         },
         message: "OTLP logs, which is the wrong signal; export traces (`resourceSpans`)",
     },
     Other {
         recognises: |head| {
-            head.has_any(&["resourceMetrics", "resource_metrics"])
-                || head.binary == Some(Binary::Protobuf(Signal::Metrics))
+            head.has_any(&["resourceMetrics", "resource_metrics"]) || head.is_protobuf_of(Signal::Metrics)
         },
         message: "OTLP metrics, which is the wrong signal; export traces (`resourceSpans`)",
     },
@@ -324,42 +369,11 @@ static OTHERS: &[Other] = &[
     },
     Other {
         recognises: |head| head.has_any(&["data/data/results", "data/result/list", "data/newResult"]),
-        message: "an answer of SigNoz' query_range, which is not read yet; export OTLP JSON or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| {
-            head.has_any(&[
-                "data/hasMissingSpans",
-                "data/serviceNameToTotalDurationMap",
-                "data/spans/span_id",
-            ]) || head.has_all(&["columns", "events"])
-        },
-        message: "a trace view of SigNoz, which is not read yet; export OTLP JSON or Jaeger JSON",
+        message: "an answer of SigNoz' query_range without rows; ask for requestType `raw`, and check the filter and the time range",
     },
     Other {
         recognises: |head| head.has("status") && head.has_any(&["error/code", "errorType"]),
         message: "an error answer of SigNoz, without spans; correct the query and export again",
-    },
-    Other {
-        recognises: |head| {
-            head.has_all(&["trace_id", "span_id"]) && head.has_any(&["duration_nano", "durationNano"])
-        },
-        message: "rows exported from SigNoz, which are not read yet; export OTLP JSON or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| {
-            head.has_all(&["TraceId", "SpanId", "SpanName"])
-                || head.has_all(&["data/TraceId", "data/SpanId", "data/SpanName"])
-        },
-        message: "rows of the ClickHouse exporter, which are not read yet; export OTLP JSON or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| head.has_all(&["SpanContext", "SpanKind"]),
-        message: "output of Go's stdouttrace exporter, which is not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| head.text("context/trace_id").is_some_and(|id| id.starts_with("0x")),
-        message: "output of Python's console exporter, which is not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
     },
     Other {
         recognises: |head| {
@@ -400,8 +414,33 @@ static OTHERS: &[Other] = &[
         message: "a CSV table of spans, which is not read yet; export OTLP JSON or Jaeger JSON",
     },
     Other {
-        recognises: |head| head.json.any,
-        message: "JSON that is no trace export; export OTLP JSON or Jaeger JSON",
+        recognises: is_table,
+        message: "a CSV table without columns for trace ids and span ids; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.starts_with_any(&[b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-"]),
+        message: "a picture or PDF, which shows traces to people; export the traces themselves as OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| {
+            head.starts_with_any(&[b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"Rar!"])
+                || head.bytes.get(257..262) == Some(b"ustar")
+        },
+        message: "an archive; unpack it and name the folder",
+    },
+    Other {
+        recognises: |head| head.starts_with_any(&[b"\xfd7zXZ\0", b"BZh", b"\x04\x22\x4d\x18"]),
+        message: "data compressed with xz, bzip2 or lz4; decompress it first, only gzip and zstd are undone",
+    },
+    Other {
+        recognises: |head| {
+            head.starts_with_any(&[b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"])
+        },
+        message: "a program, not data; name the file that holds the exported traces",
+    },
+    Other {
+        recognises: |head| head.starts_with_any(&[b"PAR1", b"SQLite format 3\0", b"Obj\x01", b"ARROW1"]),
+        message: "a database or table file, which is not read; export OTLP JSON or Jaeger JSON",
     },
     Other {
         recognises: |head| head.bytes.starts_with(b"\xff\xfe") || head.bytes.starts_with(b"\xfe\xff"),
@@ -410,10 +449,6 @@ static OTHERS: &[Other] = &[
     Other {
         recognises: |head| head.bytes.starts_with(b"\x1f\x8b") || head.bytes.starts_with(b"\x28\xb5\x2f\xfd"),
         message: "data that was compressed twice; decompress it once",
-    },
-    Other {
-        recognises: |head| looks_binary(head.bytes),
-        message: "binary data that is no OTLP protobuf; export OTLP JSON or Jaeger JSON",
     },
 ];
 
@@ -437,6 +472,19 @@ fn is_csv(head: &Head<'_>) -> bool {
     let names = |wanted: [&str; 4]| columns.iter().any(|column| wanted.contains(column));
     names(["trace_id", "traceid", "trace id", "trace.id"])
         && names(["span_id", "spanid", "span id", "span.id"])
+}
+
+/// A first line with columns, and a second one with as many.
+fn is_table(head: &Head<'_>) -> bool {
+    let text = String::from_utf8_lossy(head.bytes);
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    let (Some(names), Some(row)) = (lines.next(), lines.next()) else {
+        return false;
+    };
+    let columns = |line: &str| [',', ';', '\t'].map(|mark| line.matches(mark).count());
+    !head.json.any
+        && !looks_binary(head.bytes)
+        && columns(names).into_iter().zip(columns(row)).any(|(names, row)| names > 0 && names == row)
 }
 
 fn looks_binary(bytes: &[u8]) -> bool {
@@ -471,6 +519,17 @@ mod tests {
     }
 
     #[test]
+    fn text_passes_for_no_length_before_a_message() {
+        for text in [
+            "{\n  \"resourceSpans\":[{\"é\":1}]}",
+            "{\n\t\"resourceSpans\":[{\"é\":1}]}",
+            "[\n\n\n\n\n\n\n\n\n\n{\"resourceSpans\":[{\"é\":1}]}]",
+        ] {
+            assert_eq!(found(text.as_bytes()), "Known(\"otlp-json\")", "{text:?}");
+        }
+    }
+
+    #[test]
     fn names_what_it_cannot_read() {
         for (text, word) in [
             ("", "empty"),
@@ -489,12 +548,7 @@ mod tests {
             (r#"[{"traceId":"1","id":"2","binaryAnnotations":[]}]"#, "Zipkin v1"),
             (r#"{"_source":{"traceID":"1","operationName":"x"}}"#, "Elasticsearch"),
             (r#"{"traceID":"1","operationName":"x","process":{}}"#, "Elasticsearch"),
-            (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz"),
-            (r#"{"status":"success","data":{"spans":[{"span_id":"1"}]}}"#, "trace view of SigNoz"),
-            (r#"{"trace_id":"1","span_id":"2","duration_nano":3}"#, "rows exported from SigNoz"),
-            (r#"{"TraceId":"1","SpanId":"2","SpanName":"x"}"#, "ClickHouse"),
-            (r#"{"Name":"x","SpanContext":{},"SpanKind":1}"#, "stdouttrace"),
-            (r#"{"context":{"trace_id":"0x1"}}"#, "Python"),
+            (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz' query_range without rows"),
             (r#"{"Traces":[{"Segments":[]}]}"#, "X-Ray"),
             (r#"{"log":{"entries":[]}}"#, "HAR"),
             (r#"{"type":"Metric","metric":"x","data":{}}"#, "k6"),
@@ -502,13 +556,19 @@ mod tests {
             ("Activity.TraceId: 1\n", ".NET"),
             ("{\n  resource: {},\n  traceId: '1',\n}\n", "Node"),
             ("<!DOCTYPE html><html>", "HTML"),
-            ("timestamp,span_id,trace_id\n", "CSV"),
+            ("name,span_id,trace_id\n", "CSV"),
+            ("name,age\nann,3\n", "CSV table without"),
+            ("%PDF-1.7\n\u{1}", "PDF"),
+            ("PK\u{3}\u{4}\0\0", "archive"),
+            ("BZh91AY&SY\u{1}", "bzip2"),
+            ("\u{7f}ELF\u{2}\0", "program"),
+            ("SQLite format 3\0", "database"),
             (r#"{"a":1}"#, "JSON that is no trace export"),
             ("hello\n", "text that is no trace export"),
             ("\0\u{1}\u{2}abc", "binary"),
         ] {
             let found = found(text.as_bytes());
-            assert!(found.starts_with("Other") && found.contains(word), "{text:?}: {found}");
+            assert!(!found.starts_with("Known") && found.contains(word), "{text:?}: {found}");
         }
     }
 }

@@ -5,6 +5,8 @@ mod scan;
 
 use std::io::{self, Read};
 
+use super::json::{is_object_line, log_prefix};
+use super::table::{dialect, header_len, record_len};
 use super::{Block, Limit, Limits};
 use scan::{Found, Scanner};
 
@@ -19,8 +21,19 @@ pub enum Framing {
     Json(&'static JsonFraming),
     /// Frames with a 4-byte big-endian length in front (Collector file exporter, `format: proto`).
     LengthPrefixed,
+    /// Protobuf messages, each with its length as a varint in front (`writeDelimitedTo`).
+    VarintPrefixed,
+    /// A table with a header record, which every block begins with.
+    Table,
     /// One protobuf message whose top-level fields can be decoded one by one.
     ProtobufFields,
+}
+
+impl Framing {
+    /// Whether people can read such an input, so that a line number helps them.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Json(_) | Self::Table)
+    }
 }
 
 /// Where a JSON document may be cut.
@@ -86,12 +99,25 @@ pub struct Splitter {
     ended: bool,
     stop: Option<SplitError>,
     scanner: Scanner,
-    /// Whether the input is JSON lines, once its first line was seen.
-    json_lines: Option<bool>,
     /// Buffers of blocks that are done with: new memory costs a page fault every 4 KiB.
     spare: Vec<Vec<u8>>,
+    /// How the lines of JSON look, once the first that tells it was seen.
+    lines: Option<Lines>,
     /// The buffer begins between two elements and the comma was not met yet.
     comma_due: bool,
+    /// The header of a table, once it is complete.
+    header: Option<Vec<u8>>,
+}
+
+/// What the lines of JSON are.
+#[derive(Clone, Copy, Debug)]
+enum Lines {
+    /// Each is a value.
+    Values,
+    /// Each is a value behind the prefix of a log, so a value ends with its line.
+    Prefixed,
+    /// Values have as many lines as they like.
+    None,
 }
 
 /// What to do with the buffer.
@@ -100,6 +126,8 @@ enum Step {
     Cut(usize),
     /// As above, but the cut is between two elements of an open array.
     CutInside(usize),
+    /// Give out the own bytes up to this index; the rest begins with the header again.
+    CutRow(usize),
     /// Read until there are this many own bytes.
     Read(usize),
     /// Give out the bytes up to this index and end with this limit at the position of the second.
@@ -114,7 +142,7 @@ impl Splitter {
         Self::with_block_bytes(framing, limits, BLOCK_BYTES)
     }
 
-    fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
+    pub(super) fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
         Self {
             framing,
             max_record: limits.max_record,
@@ -126,9 +154,10 @@ impl Splitter {
             ended: false,
             stop: None,
             scanner: Scanner::new(limits.max_depth),
-            json_lines: None,
             spare: Vec::new(),
+            lines: None,
             comma_due: false,
+            header: None,
         }
     }
 
@@ -147,6 +176,7 @@ impl Splitter {
             match self.step() {
                 Step::Cut(end) => return Ok(Some(self.take_until(end))),
                 Step::CutInside(end) => return Ok(Some(self.take_inside(end))),
+                Step::CutRow(end) => return Ok(Some(self.take_rows(end))),
                 Step::Read(own) => self.target = own.max(self.own_len() + 1),
                 Step::Stop(end, at, limit) => {
                     self.stop_at(end, at, limit);
@@ -225,14 +255,19 @@ impl Splitter {
         match self.framing {
             Framing::Json(rules) => self.json_step(rules),
             Framing::LengthPrefixed => self.frames_step(length_prefixed_end),
+            Framing::VarintPrefixed => self.frames_step(varint_prefixed_end),
+            Framing::Table => self.table_step(),
             Framing::ProtobufFields => self.frames_step(protobuf_field_end),
         }
     }
 
     fn json_step(&mut self, rules: &'static JsonFraming) -> Step {
         if self.scanner.at_block_start()
-            && self.is_json_lines()
-            && let Some(end) = last_line_border(&self.buffer)
+            && let Some(end) = match self.lines() {
+                Lines::Values => last_line_border(&self.buffer),
+                Lines::Prefixed => memchr::memrchr(b'\n', &self.buffer).map(|newline| newline + 1),
+                Lines::None => None,
+            }
         {
             return Step::Cut(end);
         }
@@ -247,11 +282,12 @@ impl Splitter {
         }
     }
 
-    fn is_json_lines(&mut self) -> bool {
-        if self.json_lines.is_none() {
-            self.json_lines = scan::first_line_is_value(&self.buffer);
+    fn lines(&mut self) -> Lines {
+        if self.lines.is_none() {
+            self.lines = scan::first_line_is_value(&self.buffer)
+                .map(|is_value| if is_value { Lines::Values } else { prefixed_lines(&self.buffer) });
         }
-        self.json_lines == Some(true)
+        self.lines.unwrap_or(Lines::None)
     }
 
     fn frames_step(&self, record_end: fn(&[u8]) -> RecordEnd) -> Step {
@@ -268,6 +304,39 @@ impl Splitter {
                 RecordEnd::Broken => return Step::Unframed,
             }
         }
+    }
+
+    /// Cuts behind the last record that is complete.
+    fn table_step(&mut self) -> Step {
+        if self.header.is_none() {
+            self.header = header_len(&self.buffer).map(|end| self.buffer[..end].to_vec());
+        }
+        let Some(header) = &self.header else {
+            return self.read_on();
+        };
+        let dialect = dialect(header);
+        let mut end = header.len();
+        while let Some(len) = record_len(&self.buffer[end..], dialect) {
+            end += len;
+        }
+        if end == header.len() { self.read_on() } else { Step::CutRow(end) }
+    }
+
+    fn read_on(&self) -> Step {
+        if self.own_len() > self.max_record {
+            return Step::Stop(self.buffer.len(), self.replayed, Limit::Record);
+        }
+        Step::Read(self.own_len() + self.block_bytes)
+    }
+
+    fn take_rows(&mut self, end: usize) -> Block {
+        let mut next = self.header.clone().unwrap_or_default();
+        let replayed = next.len();
+        next.extend_from_slice(&self.buffer[end..]);
+        self.buffer.truncate(end);
+        // At least as many own bytes as replayed ones: what is decoded stays linear in the input.
+        self.target = self.block_bytes.max(replayed);
+        self.take(next, replayed, 0)
     }
 
     fn take_rest(&mut self) -> Block {
@@ -308,6 +377,18 @@ impl Splitter {
     }
 }
 
+/// Lines without a brace tell nothing: a program may say that it starts before it exports.
+fn prefixed_lines(bytes: &[u8]) -> Lines {
+    let limits = Limits::default();
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let telling =
+        lines.find(|line| line.ends_with(b"\n") && line.iter().any(|byte| matches!(byte, b'{' | b'[')));
+    match telling.and_then(|line| Some(&line[log_prefix(line)?..])) {
+        Some(object) if is_object_line(object, &limits) => Lines::Prefixed,
+        _ => Lines::None,
+    }
+}
+
 /// Behind the last newline after which a line begins like a JSON value does. Inside a value that is
 /// printed over several lines there is none such, because its inner lines are indented or close it.
 fn last_line_border(bytes: &[u8]) -> Option<usize> {
@@ -337,6 +418,14 @@ fn length_prefixed_end(bytes: &[u8]) -> RecordEnd {
         .map_or(RecordEnd::Cut, |length| RecordEnd::At(4 + u64::from(u32::from_be_bytes(*length))))
 }
 
+fn varint_prefixed_end(bytes: &[u8]) -> RecordEnd {
+    match varint(bytes) {
+        Varint::Value(length, len) => length.checked_add(len as u64).map_or(RecordEnd::Broken, RecordEnd::At),
+        Varint::Cut => RecordEnd::Cut,
+        Varint::Broken => RecordEnd::Broken,
+    }
+}
+
 fn protobuf_field_end(bytes: &[u8]) -> RecordEnd {
     let (tag, after_tag) = match varint(bytes) {
         Varint::Value(tag, len) => (tag, len),
@@ -357,10 +446,13 @@ fn protobuf_field_end(bytes: &[u8]) -> RecordEnd {
     body.and_then(|body| body.checked_add(after_tag as u64)).map_or(RecordEnd::Broken, RecordEnd::At)
 }
 
-enum Varint {
+/// What begins some bytes that should begin with a varint.
+pub(super) enum Varint {
     /// The number and how many bytes it takes.
     Value(u64, usize),
+    /// The bytes end inside it.
     Cut,
+    /// It is too long for a number of 64 bits.
     Broken,
 }
 
@@ -368,7 +460,8 @@ enum Varint {
 /// Source: <https://protobuf.dev/programming-guides/encoding/#varints>.
 const VARINT_BYTES: usize = 10;
 
-fn varint(bytes: &[u8]) -> Varint {
+/// Reads a varint.
+pub(super) fn varint(bytes: &[u8]) -> Varint {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(VARINT_BYTES).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);

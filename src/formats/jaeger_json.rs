@@ -178,6 +178,7 @@ impl<'a> Decoder<'a> {
                         trace.truncated |= says_truncated(&warning);
                     }
                 }
+                "errors" => self.errors(cursor, sink)?,
                 _ => cursor.skip()?,
             }
             Ok(())
@@ -187,12 +188,37 @@ impl<'a> Decoder<'a> {
             let _ = self.spans(&mut earlier, &mut trace, sink);
             cursor.absorb(&earlier);
         }
-        if trace.truncated
+        // After a cut or a syntax error nobody knows which spans are missing.
+        if (trace.truncated || outcome.is_err())
             && let Some(id) = trace.id
         {
             sink.truncated_trace(id);
         }
         outcome.map(drop)
+    }
+
+    /// What Jaeger could not answer, in the envelope beside what it could.
+    fn errors(&self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+        let is_replayed = cursor.at() < self.block.replayed;
+        cursor.array(|cursor| {
+            if cursor.peek() != Some(b'{') {
+                return cursor.skip();
+            }
+            let (mut message, mut trace_id) = (Cow::Borrowed(""), Cow::Borrowed(""));
+            cursor.object(|cursor, key| {
+                match key {
+                    "msg" => message = cursor.string_or_skip()?.unwrap_or_default(),
+                    "traceID" => trace_id = cursor.string_or_skip()?.unwrap_or_default(),
+                    _ => cursor.skip()?,
+                }
+                Ok(())
+            })?;
+            if !is_replayed {
+                sink.partial(&error_sentence(&message, &trace_id));
+            }
+            Ok(())
+        })?;
+        Ok(())
     }
 
     fn value_or_skip(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
@@ -504,6 +530,14 @@ fn decimal(text: &str, unit_ns: i64) -> Option<i64> {
     Some(total)
 }
 
+fn error_sentence(message: &str, trace_id: &str) -> String {
+    const LONGEST: usize = 200;
+    let message = if message.is_empty() { "an error without a message" } else { message };
+    let named = !trace_id.is_empty() && !message.contains(trace_id);
+    let trace = if named { format!("trace {trace_id}: ") } else { String::new() };
+    trace.chars().chain(message.chars()).take(LONGEST).collect()
+}
+
 fn says_truncated(warning: &str) -> bool {
     warning.contains("trace has more than ") && warning.contains(" spans, showing first ")
 }
@@ -759,6 +793,57 @@ mod tests {
         let told = read(&text);
         assert_eq!(told.services(), ["", ""]);
         assert_eq!(told.unreadable.len(), 1);
+        assert_eq!(told.truncated, [told.spans()[0].trace_id]);
+    }
+
+    #[test]
+    fn only_the_trace_that_is_cut_is_truncated() {
+        let whole = trace(&span("")).replace(T, "0000000000000000000000000000000a");
+        let cut = trace(&span(""));
+        let cut = &cut[..cut.len() - 9];
+        for text in [format!(r#"{{"data":[{whole},{cut}"#), format!("{whole}\n{cut}\n{whole}\n")] {
+            let told = read(&text);
+            assert!(told.spans().len() >= 2);
+            let ids: Vec<String> = told.truncated.iter().map(ToString::to_string).collect();
+            assert_eq!(ids, [T], "{text}");
+        }
+        for text in [format!(r#"{{"data":[{whole},"#), format!("[{whole}"), format!("{whole}]")] {
+            let told = read(&text);
+            assert!(told.truncated.is_empty() && told.spans().len() == 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_beside_the_data_say_that_the_answer_is_partial() {
+        let trace = trace(&span(""));
+        let text = format!(
+            r#"{{"data":[{trace}],"errors":[{{"code":404,"msg":"trace not found","traceID":"99"}},{{"msg":"trace 98 is gone","traceID":"98"}},{{}},7]}}"#
+        );
+        let told = read(&text);
+        assert_eq!(told.spans().len(), 1);
+        assert_eq!(
+            told.partial,
+            ["trace 99: trace not found", "trace 98 is gone", "an error without a message"]
+        );
+        for errors in ["null", "[]", "{}"] {
+            assert!(read(&format!(r#"{{"data":[{trace}],"errors":{errors}}}"#)).partial.is_empty());
+        }
+    }
+
+    #[test]
+    fn errors_before_the_data_are_told_once() {
+        let trace = trace(&span(""));
+        let text = format!(r#"{{"errors":[{{"msg":"gone"}}],"data":[{}]}}"#, vec![trace; 3].join(","));
+        let limits = Limits::default();
+        let mut splitter =
+            super::super::framing::Splitter::with_block_bytes(JaegerJson.framing(), &limits, 64);
+        let (mut told, mut blocks, mut reader) = (Told::default(), 0, text.as_bytes());
+        while let Some(block) = splitter.next_block(&mut reader).unwrap() {
+            JaegerJson.decode(&block, &limits, &mut told);
+            blocks += 1;
+        }
+        assert!(blocks > 1);
+        assert_eq!(told.partial, ["gone"]);
     }
 
     #[test]

@@ -474,7 +474,8 @@ fn utf16_unit(text: &[u8]) -> Result<(u32, &[u8])> {
     unit.map(|unit| (unit, rest)).ok_or(JsonError::Unexpected("expected four hex digits after \\u"))
 }
 
-fn number_value(text: &str) -> Value<'_> {
+/// A number as an integer where it is one.
+pub(super) fn number_value(text: &str) -> Value<'_> {
     if let Ok(number) = text.parse::<i64>() {
         return Value::Int(number);
     }
@@ -541,10 +542,20 @@ pub(super) fn each_value<'a>(
             cursor.at += 3;
             continue;
         }
+        if let Some(prefix) = log_prefix(&cursor.bytes[cursor.at..])
+            && is_object_line(&cursor.bytes[cursor.at + prefix..], limits)
+        {
+            cursor.at += prefix;
+            sink.repaired(Repair::LogPrefix);
+        }
         let start = cursor.at;
-        let error = match value(&mut cursor, sink) {
-            Ok(()) => continue,
-            Err(error) => error,
+        let error = if is_log_line(&cursor.bytes[start..], limits) {
+            JsonError::Unexpected("expected a JSON object or array")
+        } else {
+            match value(&mut cursor, sink) {
+                Ok(()) => continue,
+                Err(error) => error,
+            }
         };
         if let JsonError::Limit(limit) = error {
             sink.limit(block.position(cursor.at), limit);
@@ -559,6 +570,39 @@ pub(super) fn each_value<'a>(
     for _ in 0..cursor.repaired_strings {
         sink.repaired(Repair::InvalidUtf8);
     }
+}
+
+/// Length of the text that a log (`docker logs`, Kubernetes) put before the JSON object in this line.
+/// A line inside a document that is printed over several lines begins like one with a key.
+pub(super) fn log_prefix(text: &[u8]) -> Option<usize> {
+    let line = first_line(text);
+    let brace = memchr::memchr(b'{', line).filter(|_| !begins_json(line))?;
+    (!line[..brace].trim_ascii_end().ends_with(b"\":")).then_some(brace)
+}
+
+/// Whether the rest of this line is a JSON object, so that what stands before it is none of it.
+pub(super) fn is_object_line(text: &[u8], limits: &Limits) -> bool {
+    let mut cursor = Cursor::new(first_line(text), limits);
+    cursor.peek() == Some(b'{') && cursor.plain_value().is_ok() && cursor.peek().is_none()
+}
+
+/// Whether this line begins with a time or level in brackets, which must not pass for an array.
+fn is_log_line(text: &[u8], limits: &Limits) -> bool {
+    let line = first_line(text);
+    let is_candidate = line.starts_with(b"[") && !begins_json(line) && line.contains(&b']');
+    is_candidate && Cursor::new(line, limits).plain_value().is_err()
+}
+
+fn begins_json(line: &[u8]) -> bool {
+    match line.trim_ascii_start() {
+        [b'{' | b'"', ..] | [] => true,
+        [b'[', rest @ ..] => matches!(rest.trim_ascii_start(), [b'{' | b'[' | b']' | b'"', ..] | []),
+        _ => false,
+    }
+}
+
+fn first_line(text: &[u8]) -> &[u8] {
+    &text[..memchr::memchr(b'\n', text).unwrap_or(text.len())]
 }
 
 /// Where the next value may begin after a syntax error at `failed`: a line that starts with a

@@ -5,12 +5,17 @@
 //! from the block; what becomes of it (a 64-byte record, or a whole span for a report) is the
 //! sink's business.
 
+mod clickhouse_otel;
+mod consoles;
 mod detect;
 pub mod framing;
 mod jaeger_json;
 mod json;
 mod otlp_json;
 mod otlp_protobuf;
+mod rows;
+mod signoz;
+mod table;
 pub mod whole;
 mod zipkin_json;
 
@@ -22,9 +27,18 @@ use crate::model::{Capabilities, Repair, Resource, Scope, Span, TraceId};
 pub static ALL: &[&dyn Format] = &[
     &jaeger_json::JaegerJson,
     &zipkin_json::ZipkinJson,
+    &signoz::SignozTrace,
+    &signoz::SignozWaterfall,
+    &signoz::SignozRows,
+    &signoz::SignozTable,
+    &clickhouse_otel::ClickhouseRows,
+    &clickhouse_otel::ClickhouseTable,
+    &consoles::GoStdout,
+    &consoles::PythonConsole,
     &otlp_json::OtlpJson,
     &otlp_protobuf::OtlpProtobufFrames,
     &otlp_protobuf::OtlpProtobuf,
+    &otlp_protobuf::OtlpProtobufDelimited,
 ];
 
 /// The format with this name.
@@ -160,6 +174,8 @@ pub enum RejectReason {
     NoSpanFields,
     /// A protobuf span message whose fields cannot be read.
     BadProtobuf,
+    /// A row of a table with more or fewer cells than its header.
+    ColumnCount,
 }
 
 impl RejectReason {
@@ -169,6 +185,7 @@ impl RejectReason {
             Self::NotAnObject => "not-an-object",
             Self::NoSpanFields => "no-span-fields",
             Self::BadProtobuf => "bad-protobuf",
+            Self::ColumnCount => "column-count",
         }
     }
 }
@@ -202,9 +219,12 @@ pub trait SpanSink {
     /// Something was repaired.
     fn repaired(&mut self, repair: Repair);
 
-    /// The source says that it cut this trace.
+    /// Not all of this trace was read: its source says that it cut it, or the input ends inside it.
     fn truncated_trace(&mut self, trace_id: TraceId);
 
     /// A row that the source made up and that is no span (kept out of every count but this one).
     fn invented_row(&mut self) {}
+
+    /// The source says that it answered only in part.
+    fn partial(&mut self, _reason: &str) {}
 }

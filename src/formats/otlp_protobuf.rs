@@ -1,6 +1,7 @@
-//! OTLP as protobuf: one `TracesData` message (wire-identical to an export request), or frames with
-//! a 4-byte big-endian length in front as the Collector's file exporter writes them. The payload of
-//! a frame is protobuf, JSON, or one zstd blob of either.
+//! OTLP as protobuf: one `TracesData` message (wire-identical to an export request), frames with a
+//! 4-byte big-endian length in front as the Collector's file exporter writes them, or messages with a
+//! varint length in front as the protobuf libraries write them. The payload of a frame is protobuf,
+//! JSON, or one zstd blob of either.
 //!
 //! The wire format is read by hand: every span needs its position, and one damaged span must not
 //! cost the others. Field numbers: opentelemetry-proto, `trace/v1/trace.proto`, `common.proto`,
@@ -12,7 +13,7 @@ use std::io::Read as _;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::framing::Framing;
+use super::framing::{Framing, Varint, varint};
 use super::otlp_json::{OTLP_CAPABILITIES, OtlpJson, parent_is_remote};
 use super::{Block, Format, FormatInfo, Head, Limit, Limits, Origin, RejectReason, SpanSink};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
@@ -27,6 +28,9 @@ pub(super) struct OtlpProtobuf;
 /// OTLP in frames.
 pub(super) struct OtlpProtobufFrames;
 
+/// OTLP in protobuf, messages with varint lengths in front.
+pub(super) struct OtlpProtobufDelimited;
+
 static INFO: FormatInfo = FormatInfo {
     name: "otlp-protobuf",
     title: "OTLP protobuf: one TracesData or export request",
@@ -38,6 +42,13 @@ static FRAMES_INFO: FormatInfo = FormatInfo {
     name: "otlp-protobuf-frames",
     title: "OTLP in length-prefixed frames of protobuf, JSON, or zstd of either",
     comes_from: "Collector file exporter with `format: proto` or `compression: zstd`",
+    capabilities: OTLP_CAPABILITIES,
+};
+
+static DELIMITED_INFO: FormatInfo = FormatInfo {
+    name: "otlp-protobuf-delimited",
+    title: "OTLP protobuf: TracesData messages with varint lengths in front",
+    comes_from: "programs that use writeDelimitedTo or serialize_length_prefixed of the protobuf libraries",
     capabilities: OTLP_CAPABILITIES,
 };
 
@@ -77,36 +88,25 @@ impl Format for OtlpProtobufFrames {
     }
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
-        let mut at = 0;
-        let mut first_serial = 0;
-        while at < block.bytes.len() {
-            let rest = &block.bytes[at..];
-            let Some((length, payload)) = frame_length(rest) else {
-                sink.unreadable(block.position(at), rest.len() as u64, "cut in the length of a frame");
-                return;
-            };
-            if length > limits.max_record {
-                sink.limit(block.position(at), Limit::Record);
-                return;
-            }
-            let whole = length <= payload.len();
-            let payload = &payload[..length.min(payload.len())];
-            let mut frame = Frame {
-                sink,
-                first_serial,
-                next_serial: first_serial,
-                position: block.position(at),
-                length: 4 + payload.len() as u64,
-                packed: false,
-                limited: false,
-            };
-            frame.decode(payload, whole, at + 4, block, limits);
-            first_serial = frame.next_serial;
-            if frame.limited {
-                return;
-            }
-            at += 4 + payload.len();
-        }
+        decode_frames(block, frame_length, limits, sink);
+    }
+}
+
+impl Format for OtlpProtobufDelimited {
+    fn info(&self) -> &'static FormatInfo {
+        &DELIMITED_INFO
+    }
+
+    fn detect(&self, head: &Head<'_>) -> bool {
+        head.is_delimited_traces()
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::VarintPrefixed
+    }
+
+    fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
+        decode_frames(block, varint_length, limits, sink);
     }
 
     fn decode_span(&self, block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
@@ -115,10 +115,59 @@ impl Format for OtlpProtobufFrames {
 }
 
 /// The length that a frame gives itself, and all bytes behind it.
+type ReadLength = fn(&[u8]) -> Option<(usize, &[u8])>;
+
+/// The length in 4 bytes, big-endian.
 pub(super) fn frame_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     Some((u32::from_be_bytes(*length) as usize, rest))
 }
+
+/// The length as a varint.
+pub(super) fn varint_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let Varint::Value(length, len) = varint(bytes) else {
+        return None;
+    };
+    Some((usize::try_from(length).unwrap_or(usize::MAX), &bytes[len..]))
+}
+
+fn decode_frames(block: &Block, read_length: ReadLength, limits: &Limits, sink: &mut dyn SpanSink) {
+    let mut at = 0;
+    let mut first_serial = 0;
+    while at < block.bytes.len() {
+        let rest = &block.bytes[at..];
+        let Some((length, behind)) = read_length(rest) else {
+            return sink.unreadable(block.position(at), rest.len() as u64, "cut in the length of a frame");
+        };
+        if length > limits.max_record {
+            return sink.limit(block.position(at), Limit::Record);
+        }
+        let payload = &behind[..length.min(behind.len())];
+        let prefix = rest.len() - behind.len();
+        let mut frame = Frame {
+            sink,
+            first_serial,
+            next_serial: first_serial,
+            position: block.position(at),
+            length: (prefix + payload.len()) as u64,
+            packed: false,
+            limited: false,
+            damaged: false,
+        };
+        let whole = payload.len() == length;
+        frame.decode(payload, whole, at + prefix, block, limits);
+        if !whole {
+            frame.cut(payload.is_empty());
+        }
+        first_serial = frame.next_serial;
+        if frame.limited {
+            return;
+        }
+        at += prefix + payload.len();
+    }
+}
+
+const CUT_FRAME: &str = "cut in the middle of a frame";
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -132,6 +181,8 @@ struct Frame<'s> {
     length: u64,
     packed: bool,
     limited: bool,
+    /// A stretch of it was reported.
+    damaged: bool,
 }
 
 impl Frame<'_> {
@@ -146,6 +197,16 @@ impl Frame<'_> {
         decode_message(payload, Place::Behind(block.position(at)), limits, self);
     }
 
+    /// Says that the frame is cut, where the cut fell between two fields and the payload shows nothing.
+    fn cut(&mut self, empty: bool) {
+        if self.damaged || self.limited {
+            return;
+        }
+        let bytes = if empty { self.length } else { 0 };
+        let position = self.position + self.length - bytes;
+        self.sink.unreadable(position, bytes, CUT_FRAME);
+    }
+
     fn decode_packed(&mut self, payload: &[u8], whole: bool, limits: &Limits) {
         let (bytes, outcome) = unpack(payload, limits);
         let position = self.position;
@@ -153,7 +214,7 @@ impl Frame<'_> {
             Unpacked::Whole => {}
             Unpacked::Limit(limit) => return self.limit(position, limit),
             Unpacked::Damaged => {
-                let reason = if whole { "damaged zstd frame" } else { "cut in the middle of a frame" };
+                let reason = if whole { "damaged zstd frame" } else { CUT_FRAME };
                 self.unreadable(position, self.length, reason);
             }
         }
@@ -179,6 +240,7 @@ impl SpanSink for Frame<'_> {
     }
 
     fn unreadable(&mut self, position: u64, bytes: u64, reason: &str) {
+        self.damaged = true;
         if self.packed {
             self.sink.unreadable(self.position, bytes.min(self.length), reason);
         } else {
@@ -201,6 +263,10 @@ impl SpanSink for Frame<'_> {
 
     fn invented_row(&mut self) {
         self.sink.invented_row();
+    }
+
+    fn partial(&mut self, reason: &str) {
+        self.sink.partial(reason);
     }
 }
 
@@ -379,6 +445,24 @@ pub(super) fn signal(head: &[u8]) -> Option<Signal> {
         }
     }
     found
+}
+
+/// Like [`signal`], and none without any record in sight.
+pub(super) fn signal_in_sight(head: &[u8]) -> Option<Signal> {
+    signal(head)?;
+    Fields::new(Slice { bytes: head, at: 0 }).find_map(|item| match item {
+        Item::Field(1, Wire::Bytes(inner)) | Item::Overrun(1, inner) => match signal_of_resource(inner) {
+            Sighting::Found(signal) => Some(signal),
+            Sighting::Open | Sighting::Foreign => None,
+        },
+        _ => None,
+    })
+}
+
+/// Like [`signal`], for a message of which every byte is there.
+pub(super) fn signal_of_whole(message: &[u8]) -> Option<Signal> {
+    let sound = |item| matches!(item, Item::Field(1, Wire::Bytes(_)));
+    signal(message).filter(|_| Fields::new(Slice { bytes: message, at: 0 }).all(sound))
 }
 
 /// What a part of an OTLP message tells about its signal.
@@ -1036,6 +1120,11 @@ pub(super) mod tests {
         .concat()
     }
 
+    pub(in super::super) fn delimited_sample() -> Vec<u8> {
+        let second = data(vec![resource_spans("mail", vec![proto_span(4)])]);
+        [varint(sample().len()), sample(), vec![0], varint(second.len()), second].concat()
+    }
+
     fn names(told: &Told) -> Vec<String> {
         told.spans().iter().map(|span| span.name.to_string()).collect()
     }
@@ -1158,6 +1247,59 @@ pub(super) mod tests {
         assert_eq!(told.spans().len(), 3);
         assert_eq!((told.unreadable[0].0, told.unreadable[0].1), (0, damaged as u64));
         assert_eq!(told.unreadable.last().map(|stretch| stretch.0), Some(bytes.len() as u64 - 3));
+    }
+
+    #[test]
+    fn delimited_messages_have_positions_and_serials_of_the_input() {
+        let bytes = delimited_sample();
+        let told = decode(&OtlpProtobufDelimited, bytes.clone());
+        assert_eq!(told.services(), ["shop", "shop", "bill", "mail"]);
+        assert_eq!(told.serials, [0, 0, 1, 2]);
+        for span in told.spans() {
+            assert_eq!(bytes[span.position as usize], 0x12, "the tag of a span in its scope");
+        }
+        let alone = decode(&OtlpProtobuf, sample());
+        let prefix = varint(sample().len()).len() as u64;
+        assert_eq!(told.spans()[2].position, prefix + alone.spans()[2].position);
+    }
+
+    #[test]
+    fn a_cut_delimited_message_gives_its_whole_spans() {
+        let bytes = delimited_sample();
+        let last = decode(&OtlpProtobufDelimited, bytes.clone()).spans()[3].position;
+        for (len, spans) in [(last as usize + 20, 3), (bytes.len() - 1, 3), (last as usize - 20, 3)] {
+            let told = decode(&OtlpProtobufDelimited, &bytes[..len]);
+            assert_eq!(told.spans().len(), spans, "{len}");
+            assert_eq!(told.unreadable.len(), 1, "{len}");
+            let (position, length, _) = &told.unreadable[0];
+            assert_eq!(position + length, len as u64);
+        }
+        let told = decode(&OtlpProtobufDelimited, [&bytes[..], &[0x80]].concat());
+        assert_eq!((told.spans().len(), told.unreadable[0].1), (4, 1), "a length that is cut");
+        let told = decode(&OtlpProtobufDelimited, [&bytes[..], &[0xff; 12]].concat());
+        assert_eq!((told.spans().len(), told.unreadable[0].1), (4, 12), "a length that is none");
+    }
+
+    #[test]
+    fn a_cut_between_two_fields_of_a_frame_is_told() {
+        let first = data(vec![resource_spans("shop", vec![proto_span(1)])]);
+        let mut bytes = frame(&[first.clone(), first].concat());
+        bytes.truncate(4 + (bytes.len() - 4) / 2);
+        let end = bytes.len() as u64;
+        let told = decode(&OtlpProtobufFrames, bytes);
+        assert_eq!(told.spans().len(), 1);
+        assert_eq!(told.unreadable, [(end, 0, CUT_FRAME.to_owned())]);
+        let told = decode(&OtlpProtobufFrames, vec![0, 0, 0, 9]);
+        assert_eq!(told.unreadable, [(0, 4, CUT_FRAME.to_owned())]);
+    }
+
+    #[test]
+    fn a_delimited_message_beyond_the_bound_ends_the_input() {
+        let limits = Limits { max_record: 1 << 12, ..Limits::default() };
+        for length in [varint(1 << 13), vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]] {
+            let told = decode_within(&OtlpProtobufDelimited, [delimited_sample(), length].concat(), &limits);
+            assert_eq!((told.limits.as_slice(), told.spans().len()), ([Limit::Record].as_slice(), 4));
+        }
     }
 
     #[test]

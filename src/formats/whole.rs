@@ -359,6 +359,7 @@ pub(super) mod testing {
         pub(in super::super) limits: Vec<Limit>,
         pub(in super::super) repairs: Vec<Repair>,
         pub(in super::super) truncated: Vec<TraceId>,
+        pub(in super::super) partial: Vec<String>,
     }
 
     impl Told {
@@ -398,6 +399,10 @@ pub(super) mod testing {
         fn truncated_trace(&mut self, trace_id: TraceId) {
             self.truncated.push(trace_id);
         }
+
+        fn partial(&mut self, reason: &str) {
+            self.partial.push(reason.to_owned());
+        }
     }
 
     pub(in super::super) fn decode(format: &dyn Format, bytes: impl Into<Vec<u8>>) -> Told {
@@ -422,7 +427,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{ALL, Format, Head, Limits, by_name, detect, otlp_protobuf};
+    use super::super::{
+        ALL, Format, Head, Limits, by_name, clickhouse_otel, consoles, detect, otlp_protobuf, signoz,
+    };
     use super::testing::{decode, decode_within};
     use super::*;
     use crate::model::SpanId;
@@ -461,8 +468,17 @@ mod tests {
             (otlp_json(), OTLP.into()),
             (by_name("jaeger-json").unwrap(), JAEGER.into()),
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
+            (by_name("go-stdout-json").unwrap(), consoles::tests::GO_SAMPLE.into()),
+            (by_name("python-console-json").unwrap(), consoles::tests::PYTHON_SAMPLE.into()),
+            (by_name("signoz-rows").unwrap(), signoz::tests::ROWS_SAMPLE.into()),
+            (by_name("signoz-table").unwrap(), signoz::tests::TABLE_SAMPLE.into()),
+            (by_name("signoz-waterfall").unwrap(), signoz::tests::WATERFALL_SAMPLE.into()),
+            (by_name("signoz-trace").unwrap(), signoz::tests::TRACE_SAMPLE.into()),
+            (by_name("clickhouse-otel-traces").unwrap(), clickhouse_otel::tests::ROWS_SAMPLE.into()),
+            (by_name("clickhouse-otel-traces-table").unwrap(), clickhouse_otel::tests::TABLE_SAMPLE.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
+            (by_name("otlp-protobuf-delimited").unwrap(), otlp_protobuf::tests::delimited_sample()),
         ]
     }
 

@@ -353,7 +353,7 @@ fn attribute<'a>(key: &'static str, value: Value<'a>) -> Attribute<'a> {
 }
 
 /// An absent parent is no fault; an absent trace or span id is one.
-fn id<'a, T>(
+pub(super) fn id<'a, T>(
     span: &mut Span<'a>,
     read: IdText<T>,
     field: SpanField,

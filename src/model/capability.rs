@@ -3,6 +3,7 @@
 /// What an input can tell at best. An analyzer lowers its confidence or abstains where a
 /// capability is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a record of independent facts")]
 pub struct Capabilities {
     /// Step of the times in ns: 1, 1 000 (µs) or 1 000 000 (ms).
     pub time_resolution_ns: u64,
@@ -39,19 +40,22 @@ pub enum Repair {
     InvalidUtf8,
     /// A time shift that Jaeger had applied to a span, undone.
     JaegerClockAdjustment,
+    /// Text of a log before the JSON of a line, left out.
+    LogPrefix,
     /// Partial reports of one Zipkin span (several records of one service), merged.
     ZipkinPartialReport,
 }
 
 impl Repair {
     /// All repairs, in the order of their names.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::IdBase64,
         Self::IdPadded,
         Self::IdPrefix,
         Self::IdUpperCase,
         Self::InvalidUtf8,
         Self::JaegerClockAdjustment,
+        Self::LogPrefix,
         Self::ZipkinPartialReport,
     ];
 
@@ -64,6 +68,7 @@ impl Repair {
             Self::IdUpperCase => "id-upper-case",
             Self::InvalidUtf8 => "invalid-utf8",
             Self::JaegerClockAdjustment => "jaeger-clock-adjustment",
+            Self::LogPrefix => "log-prefix",
             Self::ZipkinPartialReport => "zipkin-partial-report",
         }
     }

@@ -27,7 +27,7 @@ pub struct Scope<'a> {
 }
 
 /// Names that stand where a service name is missing: the SDKs' default, Jaeger's sanitizers
-/// (`sanitizer/service_name_sanitizer.go`), Jaeger's OTLP translation and SigNoz' collector.
+/// (`sanitizer/service_name_sanitizer.go`), Jaeger's OTLP translation and the collector of `SigNoz`.
 const SERVICE_NAME_SENTINELS: [&str; 6] = [
     "unknown_service",
     "missing-service-name",

@@ -160,7 +160,7 @@ pub struct Span<'a> {
     pub status: StatusCode,
     /// Status message, possibly empty.
     pub status_message: Cow<'a, str>,
-    /// OTLP flags where the source has them (W3C flags in the low byte, 0x100 and 0x200 for is_remote).
+    /// OTLP flags where the source has them (W3C flags in the low byte, 0x100 and 0x200 for `is_remote`).
     pub flags: Option<u32>,
     /// Whether the parent is remote, where the source tells.
     pub parent_is_remote: Option<bool>,

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{RenderOptions, text};
-use crate::report::{Finding, Report, Side};
+use crate::report::{Finding, FindingState, Report, Side};
 
 pub(super) fn render(report: &Report, options: &RenderOptions, out: &mut dyn io::Write) -> io::Result<()> {
     for finding in &report.findings {
@@ -30,8 +30,13 @@ fn finding_line(finding: &Finding) -> String {
     let rate = finding.rate.as_ref().map_or_else(String::new, |rate| {
         format!(", {} of {}", text::percent(rate.affected, rate.total), rate.unit.as_str())
     });
+    let state = match finding.state {
+        FindingState::New => "",
+        FindingState::Known => " known",
+        FindingState::Ignored => " ignored",
+    };
     let line = format!(
-        "{} {}[{}] {}: {} ({}{rate}) {}",
+        "{} {}[{}] {}: {} ({}{rate}) {}{state}",
         finding.severity.as_str(),
         finding.rule,
         finding.confidence.as_str(),

@@ -166,7 +166,10 @@ impl Page<'_> {
                 Cell::new(text::count(finding.traces)).set_alignment(CellAlignment::Right),
                 Cell::new(rate.map_or_else(|| "–".to_owned(), |r| text::percent(r.affected, r.total)))
                     .set_alignment(CellAlignment::Right),
-                Cell::new(finding.confidence.as_str()),
+                Cell::new(match finding.state {
+                    FindingState::Ignored => "(ignored)",
+                    FindingState::New | FindingState::Known => finding.confidence.as_str(),
+                }),
             ]);
         }
         for column in table.column_iter_mut() {
@@ -189,7 +192,9 @@ impl Page<'_> {
         let all = self.report.findings.len();
         let shown = self.options.top.unwrap_or(all).min(all);
         for (index, finding) in self.report.findings.iter().take(shown).enumerate() {
-            self.finding(index + 1, finding)?;
+            if finding.state != FindingState::Ignored {
+                self.finding(index + 1, finding)?;
+            }
         }
         if shown < all {
             let hidden = text::plural((all - shown) as u64, "finding is", "findings are");
@@ -517,9 +522,15 @@ fn severity_cell(severity: Severity, color: bool) -> Cell {
 
 /// Both services, each cut to its share of the columns.
 fn short_place(finding: &Finding, columns: usize) -> String {
-    let (Some(from), Some(to)) = (&finding.from, &finding.to) else {
-        let only = finding.from.as_ref().or(finding.to.as_ref());
-        return text::fit(&only.map_or_else(|| "–".to_owned(), Side::service_name), columns);
+    let only = |side: &Side| {
+        let operation = side.operation.as_deref().unwrap_or_default();
+        text::fit(format!("{} {operation}", side.service_name()).trim_end(), columns)
+    };
+    let (from, to) = match (&finding.from, &finding.to) {
+        (Some(from), Some(to)) if from.service == to.service => return only(to),
+        (Some(from), Some(to)) => (from, to),
+        (Some(side), None) | (None, Some(side)) => return only(side),
+        (None, None) => return "–".to_owned(),
     };
     let (from, to) = (from.service_name(), to.service_name());
     let room = columns.saturating_sub(3);
@@ -591,7 +602,9 @@ fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
     }
     for stretch in &coverage.unreadable {
         let place = place_in_input(&stretch.input, stretch.line, stretch.offset);
-        out.push(("unreadable", format!("{} at {place}: {}", human_bytes(stretch.bytes), stretch.reason)));
+        let size =
+            if stretch.bytes == 0 { String::new() } else { format!("{} at ", human_bytes(stretch.bytes)) };
+        out.push(("unreadable", format!("{size}{place}: {}", stretch.reason)));
     }
     let listed: u64 = coverage.unreadable.iter().map(|stretch| stretch.bytes).sum();
     if coverage.unreadable_bytes > listed {
@@ -603,21 +616,38 @@ fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
             format!("{}, {place}; reading it stopped there ({} moves the limit)", limit.limit, limit.flag);
         out.push(("limit", sentence));
     }
+    for source in &coverage.partial_sources {
+        out.push(("partial", format!("{}: {}", source.input, source.reason)));
+    }
+    for input in &coverage.attributes_not_kept {
+        out.push(("not kept", format!("attributes of {input}")));
+    }
     for repair in &coverage.repairs {
         out.push(("repaired", format!("{} × {}", text::count(repair.count), repair.kind)));
     }
+    let judged = &coverage.not_judged;
     let counted = [
-        ("skipped", coverage.skipped_files, "files in folders that hold no traces"),
-        ("repeated", coverage.repeated_across_inputs, "spans that another input already had"),
-        ("invented", coverage.invented_rows, "placeholder rows of the source, left out"),
-        ("filtered", coverage.outside_filter, "spans outside the filter; they count as parents only"),
-        ("not judged", coverage.not_judged.window_edge_traces, "traces at the edge of the time window"),
-        ("not judged", coverage.not_judged.settle_traces, "traces that may still be growing"),
-        ("not judged", coverage.not_judged.truncated_traces, "traces that the source cut"),
+        ("skipped", coverage.skipped_files, ["file", "files"], "without traces, found in folders"),
+        ("repeated", coverage.repeated_across_inputs, ["span", "spans"], "that another input already had"),
+        (
+            "invented",
+            coverage.invented_rows,
+            ["placeholder row", "placeholder rows"],
+            "of the source, left out",
+        ),
+        ("filtered", coverage.outside_filter, ["span", "spans"], "outside the filter; parents only"),
+        ("not judged", judged.window_edge_traces, ["trace", "traces"], "at the edge of the time window"),
+        ("not judged", judged.settle_traces, ["trace", "traces"], "too young to be whole"),
+        (
+            "not judged",
+            judged.truncated_traces,
+            ["trace", "traces"],
+            "cut, by the source or by the end of the input",
+        ),
     ];
-    for (label, number, what) in counted {
+    for (label, number, [one, many], what) in counted {
         if number > 0 {
-            out.push((label, format!("{} {what}", text::count(number))));
+            out.push((label, format!("{} {what}", text::plural(number, one, many))));
         }
     }
     for check in &coverage.checks_not_possible {
@@ -657,6 +687,19 @@ mod tests {
     use crate::render::samples;
 
     const RULES: [&str; 3] = ["clock-skew", "duplicate-span", "orphan-span"];
+
+    #[test]
+    fn coverage_names_what_a_source_left_out() {
+        let source = |reason: &str| crate::report::PartialSource {
+            input: "export.json".to_owned(),
+            reason: reason.to_owned(),
+        };
+        let coverage =
+            Coverage { partial_sources: vec![source("gone"), source("late")], ..Coverage::default() };
+        let lines = coverage_sentences(&coverage);
+        assert_eq!(lines[0], ("partial", "export.json: gone".to_owned()));
+        assert_eq!(lines[1], ("", "export.json: late".to_owned()));
+    }
 
     fn rendered(report: &Report, options: &RenderOptions) -> String {
         let mut out = Vec::new();

@@ -30,7 +30,8 @@ pub fn render(trace: &ShownTrace, options: &RenderOptions, out: &mut dyn io::Wri
     }
     for row in tree::layout(&trace.spans, usize::MAX).rows {
         let span = &trace.spans[row.span];
-        let branches = tree::short_branches(&row.branches, name_width / 2);
+        let branches = tree::narrow_branches(&row.branches);
+        let branches = tree::short_branches(&branches, name_width * 2 / 3);
         let label = tree::label(span, row.cyclic);
         let label = text::fit_padded(&label, name_width - text::width(&branches));
         let kind = text::fit_padded(span.kind.as_deref().unwrap_or_default(), 8);
@@ -42,6 +43,10 @@ pub fn render(trace: &ShownTrace, options: &RenderOptions, out: &mut dyn io::Wri
             for line in text::wrap(note, width - 4) {
                 writeln!(out, "  ◀ {line}")?;
             }
+        }
+        let attributes = trace.attributes.get(row.span).filter(|_| options.verbosity > 0);
+        for attribute in attributes.into_iter().flatten() {
+            writeln!(out, "      {}", text::fit(&text::clean(attribute), width - 6))?;
         }
     }
     Ok(())

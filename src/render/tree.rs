@@ -116,8 +116,16 @@ fn choose(spans: &[ExemplarSpan], parents: &[Parent], most: usize) -> Vec<bool> 
             left -= 1;
         }
     };
-    let concerned = (0..spans.len()).filter(|index| spans[*index].affected || spans[*index].missing);
-    let mut climbing: Vec<usize> = concerned.take(AFFECTED_FIRST).collect();
+    let affected = (0..spans.len()).filter(|index| spans[*index].affected);
+    let lost =
+        affected.clone().filter_map(|index| parents[index].above()).filter(|index| spans[*index].missing);
+    let mut concerned: Vec<usize> = affected.chain(lost).collect();
+    if concerned.is_empty() {
+        concerned.extend((0..spans.len()).filter(|index| spans[*index].missing));
+    }
+    concerned.sort_unstable();
+    concerned.dedup();
+    let mut climbing: Vec<usize> = concerned.into_iter().take(AFFECTED_FIRST).collect();
     while !climbing.is_empty() {
         for index in &climbing {
             keep(*index);
@@ -136,12 +144,19 @@ pub fn label(span: &ExemplarSpan, cyclic: bool) -> String {
     let service = span.service.as_deref().unwrap_or_default();
     if span.missing {
         let placeholder = format!("(missing span {})", span.span_id);
-        return if service.is_empty() { placeholder } else { format!("{placeholder} {service}") };
+        let operation = span.operation.as_deref().unwrap_or_default();
+        return format!("{placeholder} {service}  {operation}").trim_end().to_owned();
     }
     let service = if service.is_empty() { "unknown service" } else { service };
     let operation = span.operation.as_deref().unwrap_or("(no name)");
     let mark = if cyclic { "↺ " } else { "" };
     format!("{mark}{service}  {operation}")
+}
+
+/// The same branches in two columns a level instead of three, for whole traces.
+pub fn narrow_branches(branches: &str) -> String {
+    let chars: Vec<char> = branches.chars().collect();
+    chars.chunks(3).flat_map(|level| [level[0], ' ']).collect()
 }
 
 /// Branches of a deep tree would leave no room for names; the nearest levels matter.

@@ -99,15 +99,15 @@ impl From<SplitError> for Stop {
 
 /// Reads an input block by block.
 #[derive(Debug)]
-pub struct BlockReader {
-    opened: Opened,
+pub struct BlockReader<'s> {
+    opened: Opened<'s>,
     splitter: Splitter,
     index: BlockIndex,
 }
 
-impl BlockReader {
+impl<'s> BlockReader<'s> {
     /// Reads `opened` from its beginning.
-    pub fn new(opened: Opened, framing: Framing, limits: &Limits) -> Self {
+    pub fn new(opened: Opened<'s>, framing: Framing, limits: &Limits) -> Self {
         Self { opened, splitter: Splitter::new(framing, limits), index: BlockIndex::default() }
     }
 

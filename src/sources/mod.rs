@@ -2,16 +2,17 @@
 //! only a part; it knows nothing about spans.
 
 pub mod blocks;
+pub mod lines;
 mod open;
 pub mod reread;
 pub mod spool;
 pub mod stdin;
 mod walk;
 
-use std::io;
 use std::path::PathBuf;
+use std::{fs, io};
 
-pub use open::{Compression, Damage, Opened, ReadProblem, open, open_stream};
+pub use open::{Compression, Damage, Opened, ReadProblem, StoredBytes, open, open_stream};
 pub use walk::{Expanded, expand};
 
 /// One thing to read.
@@ -24,6 +25,20 @@ pub struct Input {
     /// Whether the user named it, so that not being able to read it is an error. Files met in a
     /// folder are not named.
     pub named: bool,
+}
+
+impl Input {
+    /// Bytes as stored, where that is known before reading.
+    pub fn size(&self) -> Option<u64> {
+        match &self.kind {
+            InputKind::File(path) => {
+                let metadata = fs::metadata(path).ok()?;
+                metadata.is_file().then_some(metadata.len())
+            }
+            InputKind::Memory(bytes) => Some(bytes.len() as u64),
+            InputKind::Stdin => None,
+        }
+    }
 }
 
 /// Where the bytes of an input are.
@@ -39,12 +54,17 @@ pub enum InputKind {
 
 /// An input that cannot be read at all.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {problem}")]
+#[error("{}: {problem}", shown_path(path))]
 pub struct SourceError {
     /// As given.
     pub path: String,
     /// Why.
     pub problem: SourceProblem,
+}
+
+/// A path for messages: nobody reads `-` as standard input.
+pub fn shown_path(path: &str) -> &str {
+    if path == "-" { "standard input" } else { path }
 }
 
 /// Why an input cannot be read.
@@ -81,7 +101,7 @@ impl SourceError {
         Self { path: path.into(), problem }
     }
 
-    fn io(path: impl Into<String>, error: io::Error) -> Self {
+    pub(crate) fn io(path: impl Into<String>, error: io::Error) -> Self {
         let problem = match error.kind() {
             io::ErrorKind::NotFound => SourceProblem::NotFound { similar: None },
             io::ErrorKind::PermissionDenied => SourceProblem::Permission,

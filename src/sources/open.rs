@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -71,7 +73,7 @@ impl ReadProblem {
 }
 
 /// An open input; reading it gives decompressed bytes from the beginning.
-pub struct Opened {
+pub struct Opened<'s> {
     /// The first decompressed bytes, up to 64 KiB. They are read again from the stream.
     pub head: Vec<u8>,
     /// How it is compressed.
@@ -80,13 +82,15 @@ pub struct Opened {
     pub repeatable: bool,
     /// Bytes on disk.
     pub file_size: Option<u64>,
+    /// Bytes that were read so far, as stored.
+    pub stored: StoredBytes,
     replay: Cursor<Vec<u8>>,
     /// Met while the head was read.
     problem: Option<io::Error>,
-    stream: Box<dyn Read + Send>,
+    stream: Box<dyn Read + Send + 's>,
 }
 
-impl std::fmt::Debug for Opened {
+impl std::fmt::Debug for Opened<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Opened")
@@ -97,7 +101,7 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-impl Read for Opened {
+impl Read for Opened<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if into.is_empty() {
             return Ok(0);
@@ -113,8 +117,32 @@ impl Read for Opened {
     }
 }
 
+/// Counts bytes as they are stored, before any decompression.
+#[derive(Clone, Debug, Default)]
+pub struct StoredBytes(Arc<AtomicU64>);
+
+impl StoredBytes {
+    /// How many were read so far.
+    pub fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Counted<'s> {
+    stream: Box<dyn Read + Send + 's>,
+    stored: StoredBytes,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = self.stream.read(into)?;
+        self.stored.0.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
+    }
+}
+
 /// Opens an input and reads its first bytes.
-pub fn open(input: &Input, limits: &Limits) -> Result<Opened, SourceError> {
+pub fn open(input: &Input, limits: &Limits) -> Result<Opened<'static>, SourceError> {
     let path = match &input.kind {
         InputKind::Stdin => return open_stream(input, Box::new(io::stdin()), limits),
         InputKind::Memory(bytes) => {
@@ -138,13 +166,15 @@ pub fn open(input: &Input, limits: &Limits) -> Result<Opened, SourceError> {
 }
 
 /// Like [`open`], for bytes from anywhere; they cannot be read a second time.
-pub fn open_stream(
+pub fn open_stream<'s>(
     input: &Input,
-    mut stream: Box<dyn Read + Send>,
+    stream: Box<dyn Read + Send + 's>,
     limits: &Limits,
-) -> Result<Opened, SourceError> {
+) -> Result<Opened<'s>, SourceError> {
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
-    let read = stream.as_mut().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic);
+    let stored = StoredBytes::default();
+    let mut stream = Counted { stream, stored: stored.clone() };
+    let read = stream.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic);
     read.map_err(|error| SourceError::io(&input.path, error))?;
     let compression = Compression::of(&magic);
     let whole = Cursor::new(magic).chain(stream);
@@ -155,6 +185,7 @@ pub fn open_stream(
         compression,
         repeatable: false,
         file_size: None,
+        stored,
         replay: Cursor::default(),
         problem: None,
         stream,
@@ -166,12 +197,12 @@ pub fn open_stream(
     Ok(opened)
 }
 
-fn decompressed(
-    stream: impl Read + Send + 'static,
+fn decompressed<'s>(
+    stream: impl Read + Send + 's,
     compression: Option<Compression>,
     max_bytes: u64,
-) -> io::Result<Box<dyn Read + Send>> {
-    let decoder: Box<dyn Read + Send> = match compression {
+) -> io::Result<Box<dyn Read + Send + 's>> {
+    let decoder: Box<dyn Read + Send + 's> = match compression {
         None => return Ok(Box::new(stream)),
         Some(Compression::Gzip) => {
             Box::new(MultiGzDecoder::new(BufReader::with_capacity(DECODE_BYTES, stream)))
@@ -184,13 +215,13 @@ fn decompressed(
 }
 
 /// Bounds what a decoder gives and says what its errors mean.
-struct Guarded {
-    decoder: Box<dyn Read + Send>,
+struct Guarded<'s> {
+    decoder: Box<dyn Read + Send + 's>,
     left: u64,
     ended: bool,
 }
 
-impl Read for Guarded {
+impl Read for Guarded<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.ended || into.is_empty() {
             return Ok(0);
@@ -255,7 +286,7 @@ pub(super) mod tests {
         (0..count).flat_map(|id| line(id).into_bytes()).collect()
     }
 
-    fn read(bytes: &[u8], limits: &Limits) -> (Opened, Vec<u8>, Option<io::Error>) {
+    fn read(bytes: &[u8], limits: &Limits) -> (Opened<'static>, Vec<u8>, Option<io::Error>) {
         let (_file, input) = file(bytes);
         let mut opened = open(&input, limits).unwrap();
         let mut all = Vec::new();
@@ -338,5 +369,16 @@ pub(super) mod tests {
         let input = Input { path: "demo".to_owned(), kind: InputKind::Memory(b"{}"), named: true };
         assert!(open(&input, &Limits::default()).unwrap().repeatable);
         assert!(!open_stream(&input, Box::new(&b"{}"[..]), &Limits::default()).unwrap().repeatable);
+    }
+
+    #[test]
+    fn counts_bytes_as_they_are_stored() {
+        let stored = gzip(&lines(1000));
+        let (_file, input) = file(&stored);
+        assert_eq!(input.size(), Some(stored.len() as u64));
+        let mut opened = open(&input, &Limits::default()).unwrap();
+        let counter = opened.stored.clone();
+        io::copy(&mut opened, &mut io::sink()).unwrap();
+        assert_eq!(counter.read(), stored.len() as u64);
     }
 }

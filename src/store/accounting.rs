@@ -36,10 +36,12 @@ pub struct BlockFacts {
     pub limit: Option<(u64, Limit)>,
     /// Repairs.
     pub repairs: BTreeMap<Repair, u64>,
-    /// Traces that the source says it cut.
+    /// Traces that were not read whole.
     pub truncated: Vec<TraceId>,
     /// Placeholder rows of the source.
     pub invented_rows: u64,
+    /// Why the source says that it answered only in part.
+    pub partial: Vec<Box<str>>,
 }
 
 impl BlockFacts {
@@ -107,6 +109,24 @@ impl InputTotals {
     }
 }
 
+/// Why a source says that it answered only in part.
+#[derive(Clone, Debug, Default)]
+pub struct Partial {
+    /// Different reasons, at most [`LISTED`].
+    pub reasons: Vec<Box<str>>,
+    /// How many reasons are not listed.
+    pub more: u64,
+}
+
+impl Partial {
+    fn add(&mut self, reason: Box<str>) {
+        if self.reasons.contains(&reason) {
+            return;
+        }
+        if self.reasons.len() < LISTED { self.reasons.push(reason) } else { self.more += 1 }
+    }
+}
+
 /// What was read in all.
 #[derive(Debug, Default)]
 pub struct Accounting {
@@ -120,10 +140,12 @@ pub struct Accounting {
     pub unreadable_bytes: u64,
     /// Repairs.
     pub repairs: BTreeMap<Repair, u64>,
-    /// Traces that a source says it cut.
+    /// Traces that were not read whole.
     pub truncated: BTreeSet<TraceId>,
     /// Placeholder rows of a source.
     pub invented_rows: u64,
+    /// By input: why its source says that it answered only in part.
+    pub partial: BTreeMap<usize, Partial>,
     limits: InputLimits,
 }
 
@@ -147,7 +169,19 @@ impl Accounting {
                 merged.add(block);
             }
         }
+        merged.note_rest_behind_limits();
         merged
+    }
+
+    /// What was read of an input behind the point where a limit ended it was read in vain.
+    fn note_rest_behind_limits(&mut self) {
+        let limits: Vec<_> = self.limits.iter().collect();
+        for (input, position, limit) in limits {
+            let rest = self.inputs[input].bytes.saturating_sub(position);
+            if rest > 0 {
+                self.unreadable(input, position, rest, Box::from(limit.as_str()));
+            }
+        }
     }
 
     fn add(&mut self, block: BlockFacts) {
@@ -170,6 +204,9 @@ impl Accounting {
         }
         self.truncated.extend(block.truncated);
         self.invented_rows += block.invented_rows;
+        for reason in block.partial {
+            self.partial.entry(block.input).or_default().add(reason);
+        }
     }
 
     /// Notes an unreadable stretch.

@@ -387,15 +387,15 @@ impl<T: Clone + Eq + std::hash::Hash> Numbered<T> {
 }
 
 /// Gives everything its final number.
-pub(super) fn merge(workers: Vec<Interner>) -> (Names, Vec<Translation>) {
+pub(super) fn merge(workers: &[Interner]) -> (Names, Vec<Translation>) {
     let resources = sorted(workers.iter().flat_map(|worker| &worker.resources.items));
     let scopes = sorted(workers.iter().flat_map(|worker| &worker.scopes.items));
     let boundaries = sorted(workers.iter().flat_map(|worker| &worker.boundaries));
     let services = sorted(&resources.iter().map(service_of).collect::<Vec<_>>());
-    let spellings = spellings(&workers);
+    let spellings = spellings(workers);
 
     let mut drafts = Vec::new();
-    for worker in &workers {
+    for worker in workers {
         drafts.push(worker.final_operations(&resources, &scopes, &services, &spellings));
     }
     let all = || drafts.iter().flatten();
@@ -520,8 +520,8 @@ mod tests {
     #[test]
     fn numbers_do_not_depend_on_the_order_of_work() {
         let names: Vec<String> = ["c", "a", "b", "a"].map(String::from).to_vec();
-        let (one, _) = merge(vec![worker(&names)]);
-        let (two, _) = merge(vec![worker(&names[2..]), worker(&names[..2])]);
+        let (one, _) = merge(&[worker(&names)]);
+        let (two, _) = merge(&[worker(&names[2..]), worker(&names[..2])]);
         assert_eq!(one.strings, two.strings);
         assert_eq!(one.operations, two.operations);
         assert_eq!(one.sites, two.sites);
@@ -530,9 +530,9 @@ mod tests {
     #[test]
     fn too_many_names_become_templates_whoever_notices() {
         let names: Vec<String> = (0..=NAME_CAP).map(|id| format!("GET /users/{id}")).collect();
-        let (noticed_by_worker, _) = merge(vec![worker(&names)]);
+        let (noticed_by_worker, _) = merge(&[worker(&names)]);
         let half = names.len() / 2;
-        let (noticed_by_merge, _) = merge(vec![worker(&names[..half]), worker(&names[half..])]);
+        let (noticed_by_merge, _) = merge(&[worker(&names[..half]), worker(&names[half..])]);
         assert_eq!(noticed_by_worker.strings, vec![Box::from("GET /users/{n}")]);
         assert_eq!(noticed_by_merge.strings, noticed_by_worker.strings);
     }
@@ -548,7 +548,7 @@ mod tests {
             word
         };
         let names: Vec<String> = (0..=NAME_CAP).map(letters).collect();
-        let (merged, _) = merge(vec![worker(&names[..9]), worker(&names[9..])]);
+        let (merged, _) = merge(&[worker(&names[..9]), worker(&names[9..])]);
         assert_eq!(merged.strings, vec![Box::from(TOO_MANY_NAMES)]);
     }
 }

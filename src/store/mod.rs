@@ -51,7 +51,7 @@ impl Store {
             blocks.extend(stats);
         }
         let accounting = Accounting::merge(blocks, input_count, stopped);
-        let (names, translations) = intern::merge(tables);
+        let (names, translations) = intern::merge(&tables);
         let gathered = partition::transpose(rows);
         let partitions = gathered
             .into_par_iter()

@@ -4,7 +4,7 @@
 use super::accounting::InputLimits;
 use super::intern::Translation;
 use super::record::{BoundaryRow, LinkRow, SpanRecord};
-use crate::model::TraceId;
+use crate::model::{SpanId, TraceId};
 
 /// Number of partitions.
 pub const PARTITIONS: usize = 256;
@@ -86,6 +86,12 @@ pub(super) fn transpose(workers: Vec<Vec<Rows>>) -> Vec<Vec<Rows>> {
         }
     }
     partitions
+}
+
+/// Index of the first record with this span id among the records of a trace.
+pub fn index_of_span(records: &[SpanRecord], span_id: SpanId) -> Option<usize> {
+    let index = records.partition_point(|record| record.span_id() < span_id);
+    records.get(index).filter(|record| record.span_id() == span_id).map(|_| index)
 }
 
 /// All rows of one partition, sorted.

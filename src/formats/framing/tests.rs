@@ -285,6 +285,21 @@ fn a_cut_frame_is_passed_on_and_one_too_long_ends_the_input() {
 }
 
 #[test]
+fn delimited_messages_are_cut_at_their_ends() {
+    let bytes = [&[0_u8, 3][..], &[0xff; 3], &[0xac, 2], &[0xff; 300], &[1, 0xff, 5, 0xff]].concat();
+    let (blocks, error) = split(Framing::VarintPrefixed, &Limits::default(), 5, &bytes);
+    assert!(error.is_none());
+    assert_own_bytes(&blocks, &bytes);
+    let lens: Vec<usize> = blocks.iter().map(|block| block.bytes.len()).collect();
+    assert_eq!(lens, [5, 302, 4]);
+
+    let limits = Limits { max_record: 10, ..Limits::default() };
+    let (blocks, error) = split(Framing::VarintPrefixed, &limits, 5, &bytes);
+    assert!(matches!(error, Some(SplitError::Limit { position: 5, limit: Limit::Record })), "{error:?}");
+    assert_own_bytes(&blocks, &bytes[..5]);
+}
+
+#[test]
 fn protobuf_is_cut_between_fields() {
     let mut bytes = Vec::new();
     for len in [3_u8, 100, 0, 7] {
@@ -380,7 +395,9 @@ proptest! {
         prop_oneof![Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b'"'), Just(b'\\'), Just(b'\n'), Just(b','), Just(b':'), any::<u8>()],
         0..300), block_bytes in 1_usize..50)
     {
-        for framing in [Framing::Json(&OTLP), Framing::LengthPrefixed, Framing::ProtobufFields] {
+        for framing in [
+            Framing::Json(&OTLP), Framing::LengthPrefixed, Framing::VarintPrefixed, Framing::ProtobufFields,
+        ] {
             let (blocks, error) = split(framing, &Limits::default(), block_bytes, &bytes);
             let end = blocks.last().map_or(0, |block| block.end() as usize);
             prop_assert!(error.is_some() || end == bytes.len());

@@ -1,0 +1,221 @@
+//! Tables with a header line, as TSV (`ClickHouse`'s `TabSeparatedWithNames`) or CSV.
+//!
+//! Sources: <https://clickhouse.com/docs/interfaces/formats/TabSeparated>, RFC 4180.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
+
+use super::rows::Cell;
+use super::{Block, Limit, Limits, RejectReason, SpanSink};
+use crate::model::{Repair, Value};
+
+/// How cells are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Tabs between cells, backslash escapes inside, a record a line.
+    Tab,
+    /// Commas between cells, which may be in quotes and then hold line breaks.
+    Comma,
+}
+
+/// The header of a table.
+struct Header<'a> {
+    dialect: Dialect,
+    columns: Vec<String>,
+    /// What follows the header.
+    rest: &'a [u8],
+}
+
+/// Length of the header with everything before it, `None` while it is not complete.
+pub(super) fn header_len(bytes: &[u8]) -> Option<usize> {
+    let start = blank_len(bytes);
+    record_len(&bytes[start..], dialect(bytes)).map(|len| start + len)
+}
+
+/// How the cells of this table are told apart: a tab in its first line settles it.
+pub(super) fn dialect(bytes: &[u8]) -> Dialect {
+    let rest = &bytes[blank_len(bytes)..];
+    let line = &rest[..memchr(b'\n', rest).unwrap_or(rest.len())];
+    if line.contains(&b'\t') { Dialect::Tab } else { Dialect::Comma }
+}
+
+/// Length of the first record with its line break, `None` when that is not in sight.
+pub(super) fn record_len(bytes: &[u8], dialect: Dialect) -> Option<usize> {
+    if dialect == Dialect::Tab {
+        return memchr(b'\n', bytes).map(|newline| newline + 1);
+    }
+    let mut at = 0;
+    loop {
+        if bytes.get(at) == Some(&b'"') {
+            at = closing_quote(bytes, at + 1)? + 1;
+        }
+        let rest = bytes.get(at..)?;
+        at += memchr2(b',', b'\n', rest)? + 1;
+        if bytes[at - 1] == b'\n' {
+            return Some(at);
+        }
+    }
+}
+
+/// Two quotes stand for one.
+fn closing_quote(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr(b'"', bytes.get(at..)?)?;
+        if bytes.get(at + 1) != Some(&b'"') {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+/// Blank lines and a byte order mark before the header.
+fn blank_len(bytes: &[u8]) -> usize {
+    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let rest = &bytes[mark..];
+    mark + rest.iter().position(|byte| !matches!(byte, b'\n' | b'\r' | b' ')).unwrap_or(rest.len())
+}
+
+/// The column names in the first line of a table; none when it is JSON.
+pub(super) fn columns(bytes: &[u8]) -> Vec<String> {
+    let first = bytes.get(blank_len(bytes)).copied().unwrap_or(b'{');
+    if matches!(first, b'{' | b'[' | b'<') {
+        return Vec::new();
+    }
+    header(bytes).map(|header| header.columns).unwrap_or_default()
+}
+
+fn header(bytes: &[u8]) -> Option<Header<'_>> {
+    let end = header_len(bytes)?;
+    let dialect = dialect(bytes);
+    let cells = cells(&bytes[blank_len(bytes)..end], dialect, &mut 0);
+    let columns = cells.into_iter().map(|cell| cell.text().unwrap_or_default().into_owned()).collect();
+    Some(Header { dialect, columns, rest: &bytes[end..] })
+}
+
+/// The cells of one record.
+fn cells<'a>(record: &'a [u8], dialect: Dialect, repaired: &mut u64) -> Vec<Cell<'a>> {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    let record = record.strip_suffix(b"\r").unwrap_or(record);
+    if dialect == Dialect::Tab {
+        return record.split(|byte| *byte == b'\t').map(|cell| tab_cell(utf8(cell, repaired))).collect();
+    }
+    let mut cells = Vec::new();
+    let mut at = 0;
+    loop {
+        let rest = &record[at..];
+        let quoted = rest.first() == Some(&b'"');
+        let body = if quoted { closing_quote(rest, 1).map_or(rest.len(), |quote| quote + 1) } else { 0 };
+        let end = body + memchr(b',', &rest[body..]).unwrap_or(rest.len() - body);
+        cells.push(Cell::Text(comma_cell(&rest[..end], quoted, repaired)));
+        at += end + 1;
+        if at > record.len() {
+            return cells;
+        }
+    }
+}
+
+fn tab_cell(text: Cow<'_, str>) -> Cell<'_> {
+    match text.as_ref() {
+        "\\N" => Cell::Value(Value::Empty),
+        escaped if escaped.contains('\\') => Cell::Escaped(text),
+        _ => Cell::Text(text),
+    }
+}
+
+fn comma_cell<'a>(raw: &'a [u8], quoted: bool, repaired: &mut u64) -> Cow<'a, str> {
+    let inner = raw.strip_prefix(b"\"").map(|inner| inner.strip_suffix(b"\"").unwrap_or(inner));
+    match utf8(inner.filter(|_| quoted).unwrap_or(raw), repaired) {
+        text if quoted && text.contains("\"\"") => Cow::Owned(text.replace("\"\"", "\"")),
+        text => text,
+    }
+}
+
+fn utf8<'a>(raw: &'a [u8], repaired: &mut u64) -> Cow<'a, str> {
+    let text = String::from_utf8_lossy(raw);
+    *repaired += u64::from(matches!(text, Cow::Owned(_)));
+    text
+}
+
+/// Reads the rows of a block, which begins with the header of its table. `row` gets the columns,
+/// the cells and the position.
+pub(super) fn each_row<'a>(
+    block: &'a Block,
+    limits: &Limits,
+    sink: &mut dyn SpanSink,
+    mut row: impl FnMut(&[String], Vec<Cell<'a>>, u64, &mut dyn SpanSink),
+) {
+    let Some(Header { dialect, columns, mut rest }) = header(&block.bytes) else {
+        sink.unreadable(block.position(0), block.own_len() as u64, "a table without rows");
+        return;
+    };
+    let mut repaired = 0;
+    while !rest.is_empty() {
+        let index = block.bytes.len() - rest.len();
+        let (start, len) = (block.position(index), record_len(rest, dialect));
+        let (record, behind) = rest.split_at(len.unwrap_or(rest.len()));
+        rest = behind;
+        if record.trim_ascii().is_empty() && columns.len() > 1 && !record.contains(&b'\t') {
+            continue;
+        }
+        let cells = cells(record, dialect, &mut repaired);
+        if record.len() > limits.max_record || cells.iter().any(|cell| cell.len() > limits.max_string) {
+            sink.limit(start, Limit::String);
+            break;
+        }
+        if cells.len() == columns.len() && !is_cut(record, dialect, len) {
+            row(&columns, cells, start, sink);
+        } else if len.is_none() {
+            sink.unreadable(start, record.len() as u64, "cut in the middle of a row");
+        } else {
+            not_a_row(record, start, sink);
+        }
+    }
+    for _ in 0..repaired {
+        sink.repaired(Repair::InvalidUtf8);
+    }
+}
+
+/// Whether the input ends inside a quoted cell of this record.
+fn is_cut(record: &[u8], dialect: Dialect, len: Option<usize>) -> bool {
+    if len.is_some() || dialect == Dialect::Tab {
+        return false;
+    }
+    let mut closed = record.to_vec();
+    closed.push(b'\n');
+    record_len(&closed, dialect).is_none()
+}
+
+/// `ClickHouse` appends the text of an exception to rows that it has sent already.
+fn not_a_row(record: &[u8], position: u64, sink: &mut dyn SpanSink) {
+    if memchr::memmem::find(record, b"DB::Exception").is_none() {
+        sink.reject(position, RejectReason::ColumnCount);
+        return;
+    }
+    sink.unreadable(position, record.len() as u64, "the text of a ClickHouse exception");
+    sink.partial("ClickHouse ended its answer with an exception, so rows are missing");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(record: &str, dialect: Dialect) -> Vec<String> {
+        let cells = cells(record.as_bytes(), dialect, &mut 0);
+        cells.into_iter().map(|cell| cell.text().unwrap_or_default().into_owned()).collect()
+    }
+
+    #[test]
+    fn cells_keep_what_their_dialect_hides() {
+        assert_eq!(texts("a\\tb\t\\\\\t\\N\t\n", Dialect::Tab), ["a\tb", "\\", "", ""]);
+        assert_eq!(texts("a,\"b,\"\"\n\",,\r\n", Dialect::Comma), ["a", "b,\"\n", "", ""]);
+    }
+
+    #[test]
+    fn a_quoted_line_break_ends_no_record() {
+        assert_eq!(record_len(b"a,\"\n\"\nb", Dialect::Comma), Some(6));
+        assert_eq!(record_len(b"a,\"\n", Dialect::Comma), None);
+        assert_eq!(record_len(b"a\"\nb", Dialect::Comma), Some(3));
+        assert_eq!(header_len(b"\xef\xbb\xbf\n\na\tb\nc"), Some(9));
+    }
+}
