@@ -7,10 +7,13 @@
 
 mod detect;
 pub mod framing;
+mod grafana_tempo_json;
 mod jaeger_json;
+mod jaeger_v3_json;
 mod json;
 mod otlp_json;
 mod otlp_protobuf;
+mod tempo_json;
 pub mod whole;
 mod zipkin_json;
 
@@ -22,6 +25,9 @@ use crate::model::{Capabilities, Repair, Resource, Scope, Span, TraceId};
 pub static ALL: &[&dyn Format] = &[
     &jaeger_json::JaegerJson,
     &zipkin_json::ZipkinJson,
+    &jaeger_v3_json::JaegerV3Json,
+    &grafana_tempo_json::GrafanaTempoJson,
+    &tempo_json::TempoJson,
     &otlp_json::OtlpJson,
     &otlp_protobuf::OtlpProtobufFrames,
     &otlp_protobuf::OtlpProtobuf,

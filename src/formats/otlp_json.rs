@@ -1,6 +1,6 @@
 //! OTLP as JSON: one `TracesData` document, JSON lines of the Collector's file exporter, values one
 //! after the other, and the variants that are found in the wild: `snake_case` keys, enums by name,
-//! numbers as strings and strings as numbers, `null`s, `instrumentationLibrarySpans`, `batches`, a
+//! numbers as strings and strings as numbers, `null`s, `instrumentationLibrarySpans`, a
 //! bare `ResourceSpans` object per line (old Java exporters), one flat span per line.
 //!
 //! Source of the rules: opentelemetry-proto, `docs/specification.md`, section "JSON Protobuf Encoding".
@@ -60,8 +60,7 @@ impl Format for OtlpJson {
     }
 
     fn detect(&self, head: &Head<'_>) -> bool {
-        head.has_any(&["resourceSpans", "resource_spans", "batches/resource", "batches/scopeSpans"])
-            || head.has_any(&["batches/scope_spans", "batches/instrumentationLibrarySpans"])
+        head.has_any(&["resourceSpans", "resource_spans", "batches/scope_spans"])
             || head.has_any(&["scopeSpans", "scope_spans", "instrumentationLibrarySpans"])
             || (head.has_any(&["traceId", "trace_id"])
                 && head.has_any(&["spanId", "span_id"])
@@ -73,19 +72,26 @@ impl Format for OtlpJson {
     }
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
-        let mut decoder = Decoder { block, next_serial: 0, span: Span::default() };
+        let mut decoder = Decoder::new(block);
         each_value(block, limits, sink, |cursor, sink| decoder.root(cursor, sink));
     }
 }
 
-struct Decoder<'a> {
+/// Reads OTLP wherever it stands in a document.
+pub(super) struct Decoder<'a> {
     block: &'a Block,
     next_serial: usize,
     span: Span<'a>,
 }
 
 impl<'a> Decoder<'a> {
-    fn root(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+    /// For the values of one block.
+    pub(super) fn new(block: &'a Block) -> Self {
+        Self { block, next_serial: 0, span: Span::default() }
+    }
+
+    /// An envelope, or an array of them.
+    pub(super) fn root(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         if cursor.peek() == Some(b'[') {
             cursor.array(|cursor| self.root_object(cursor, sink))?;
             return Ok(());
@@ -106,7 +112,7 @@ impl<'a> Decoder<'a> {
         let outcome = cursor.object(|cursor, key| {
             match key {
                 "resourceSpans" | "resource_spans" | "batches" => {
-                    cursor.array(|cursor| self.resource_spans(cursor, sink))?;
+                    self.resource_spans_list(cursor, sink)?;
                 }
                 _ => self.resource_spans_member(&mut resource_spans, cursor, key, sink)?,
             }
@@ -114,6 +120,15 @@ impl<'a> Decoder<'a> {
         });
         self.deferred(&resource_spans, cursor, sink);
         outcome.map(drop)
+    }
+
+    /// An array of `ResourceSpans`; any other value is skipped.
+    pub(super) fn resource_spans_list(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        sink: &mut dyn SpanSink,
+    ) -> Result<()> {
+        cursor.array(|cursor| self.resource_spans(cursor, sink)).map(drop)
     }
 
     fn resource_spans(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {

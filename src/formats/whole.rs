@@ -456,6 +456,10 @@ mod tests {
         "annotations":[{"timestamp":1767225600000001,"value":"e"}],"tags":{"error":"","otel.scope.name":"http"}},
         {"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","id":"zz","parentId":"a1a1a1a1a1a1a1a1","timestamp":9223372036854775807,"duration":5}]]"#;
 
+    fn grafana() -> String {
+        OTLP.replace("resourceSpans", "batches").replace("\"1767225600000000001\"", "1.7672256e+18")
+    }
+
     fn otlp_json() -> &'static dyn Format {
         by_name("otlp-json").unwrap()
     }
@@ -464,6 +468,9 @@ mod tests {
     fn samples() -> Vec<(&'static dyn Format, Vec<u8>)> {
         vec![
             (otlp_json(), OTLP.into()),
+            (by_name("jaeger-v3-json").unwrap(), format!(r#"{{"result":{OTLP}}}"#).into()),
+            (by_name("tempo-json").unwrap(), format!(r#"{{"trace":{OTLP},"status":"PARTIAL"}}"#).into()),
+            (by_name("grafana-tempo-json").unwrap(), grafana().into()),
             (by_name("jaeger-json").unwrap(), JAEGER.into()),
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
