@@ -356,13 +356,6 @@ static OTHERS: &[Other] = &[
     },
     Other {
         recognises: |head| {
-            head.has_any(&["_source/traceID", "_source/operationName", "hits/hits/_source/traceID"])
-                || head.has_all(&["traceID", "operationName"])
-        },
-        message: "Jaeger documents from Elasticsearch, which are not read yet; export Jaeger JSON (/api/traces/{id}?raw=true) or OTLP JSON",
-    },
-    Other {
-        recognises: |head| {
             head.has_all(&["spans/traceId", "spans/operationName"])
                 || head.has_all(&["batches/spans", "batches/process"])
         },
@@ -576,8 +569,6 @@ mod tests {
             (r#"{"data":["shop"],"total":1,"limit":0,"offset":0,"errors":null}"#, "Jaeger without traces"),
             (r#"[{"traceId":"1","id":"2","name":"x","annotations":[{"value":"sr"}]}]"#, "Zipkin v1"),
             (r#"[{"traceId":"1","id":"2","binaryAnnotations":[]}]"#, "Zipkin v1"),
-            (r#"{"_source":{"traceID":"1","operationName":"x"}}"#, "Elasticsearch"),
-            (r#"{"traceID":"1","operationName":"x","process":{}}"#, "Elasticsearch"),
             (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz"),
             (r#"{"status":"success","data":{"spans":[{"span_id":"1"}]}}"#, "trace view of SigNoz"),
             (r#"{"trace_id":"1","span_id":"2","duration_nano":3}"#, "rows exported from SigNoz"),

@@ -6,8 +6,10 @@
 //! sink's business.
 
 mod detect;
+mod documents;
 pub mod framing;
 mod grafana_tempo_json;
+mod jaeger_es_json;
 mod jaeger_json;
 mod jaeger_v3_json;
 mod json;
@@ -24,6 +26,7 @@ use crate::model::{Capabilities, Repair, Resource, Scope, Span, TraceId};
 /// All formats in the order in which detection asks them: the most particular first.
 pub static ALL: &[&dyn Format] = &[
     &jaeger_json::JaegerJson,
+    &jaeger_es_json::JaegerEsJson,
     &zipkin_json::ZipkinJson,
     &jaeger_v3_json::JaegerV3Json,
     &grafana_tempo_json::GrafanaTempoJson,

@@ -456,6 +456,11 @@ mod tests {
         "annotations":[{"timestamp":1767225600000001,"value":"e"}],"tags":{"error":"","otel.scope.name":"http"}},
         {"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","id":"zz","parentId":"a1a1a1a1a1a1a1a1","timestamp":9223372036854775807,"duration":5}]]"#;
 
+    const JAEGER_ES: &str = r#"{"index":{"_id":"1"}}
+        {"traceID":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spanID":"a1","flags":769,"operationName":"GET /","parentSpanID":"e5","startTime":1767225600000000,"duration":90000,
+         "tags":[{"key":"bin","type":"binary","value":"00ff"}],"tag":{"span@kind":"server","n":1},"process":{"serviceName":"shop","tag":{"host@name":"h"}}}
+        {"_source":{"traceID":"x","spanID":"b2","operationName":"POST","references":[{"refType":"CHILD_OF","traceID":"y","spanID":"z"}],"startTime":"1"}}"#;
+
     fn grafana() -> String {
         OTLP.replace("resourceSpans", "batches").replace("\"1767225600000000001\"", "1.7672256e+18")
     }
@@ -472,6 +477,7 @@ mod tests {
             (by_name("tempo-json").unwrap(), format!(r#"{{"trace":{OTLP},"status":"PARTIAL"}}"#).into()),
             (by_name("grafana-tempo-json").unwrap(), grafana().into()),
             (by_name("jaeger-json").unwrap(), JAEGER.into()),
+            (by_name("jaeger-es-json").unwrap(), JAEGER_ES.into()),
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
