@@ -5,6 +5,7 @@
 //! from the block; what becomes of it (a 64-byte record, or a whole span for a report) is the
 //! sink's business.
 
+mod data_prepper_json;
 mod detect;
 mod documents;
 pub mod framing;
@@ -28,6 +29,7 @@ pub static ALL: &[&dyn Format] = &[
     &jaeger_json::JaegerJson,
     &jaeger_es_json::JaegerEsJson,
     &zipkin_json::ZipkinJson,
+    &data_prepper_json::DataPrepperJson,
     &jaeger_v3_json::JaegerV3Json,
     &grafana_tempo_json::GrafanaTempoJson,
     &tempo_json::TempoJson,

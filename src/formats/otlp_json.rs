@@ -259,16 +259,17 @@ struct ScopeSpans<'a> {
 /// Which required fields of a span were met.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each field, independent of each other")]
-struct Seen {
-    any: bool,
-    trace_id: bool,
-    span_id: bool,
-    start: bool,
-    end: bool,
+pub(super) struct Seen {
+    pub(super) any: bool,
+    pub(super) trace_id: bool,
+    pub(super) span_id: bool,
+    pub(super) start: bool,
+    pub(super) end: bool,
 }
 
 impl Seen {
-    fn complete(&self, span: &mut Span<'_>) {
+    /// Notes the required fields that are missing.
+    pub(super) fn complete(&self, span: &mut Span<'_>) {
         for (seen, field) in [
             (self.trace_id, SpanField::TraceId),
             (self.span_id, SpanField::SpanId),
@@ -360,7 +361,7 @@ pub(super) const fn parent_is_remote(flags: u32) -> Option<bool> {
     if flags & 0x100 == 0 { None } else { Some(flags & 0x200 != 0) }
 }
 
-fn trace_id(
+pub(super) fn trace_id(
     cursor: &mut Cursor<'_>,
     malformed: &mut Vec<Malformed<'_>>,
     sink: &mut dyn SpanSink,
@@ -384,7 +385,7 @@ fn trace_id(
 }
 
 /// An absent parent is `None` and no fault; an absent span id is one.
-fn span_id(
+pub(super) fn span_id(
     cursor: &mut Cursor<'_>,
     field: SpanField,
     malformed: &mut Vec<Malformed<'_>>,
@@ -406,12 +407,12 @@ fn span_id(
     Ok(id)
 }
 
-fn kind(cursor: &mut Cursor<'_>) -> Result<SpanKind> {
+pub(super) fn kind(cursor: &mut Cursor<'_>) -> Result<SpanKind> {
     let text = cursor.text()?.unwrap_or_default();
     Ok(text.parse::<u64>().map_or_else(|_| SpanKind::from_name(&text), SpanKind::from_otlp))
 }
 
-fn status<'a>(cursor: &mut Cursor<'a>, span: &mut Span<'a>) -> Result<()> {
+pub(super) fn status<'a>(cursor: &mut Cursor<'a>, span: &mut Span<'a>) -> Result<()> {
     cursor.object(|cursor, key| {
         match key {
             "code" => {
@@ -440,7 +441,7 @@ fn time<'a>(
     Ok(time)
 }
 
-fn count(cursor: &mut Cursor<'_>) -> Result<u32> {
+pub(super) fn count(cursor: &mut Cursor<'_>) -> Result<u32> {
     Ok(cursor.unsigned()?.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
@@ -495,22 +496,30 @@ fn event<'a>(cursor: &mut Cursor<'a>) -> Result<Event<'a>> {
 
 fn link<'a>(cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<Link<'a>> {
     let mut link = Link::default();
-    let mut malformed = Vec::new();
-    cursor.object(|cursor, key| {
-        match key {
-            "traceId" | "trace_id" => link.trace_id = trace_id(cursor, &mut malformed, sink)?,
-            "spanId" | "span_id" => {
-                link.span_id = span_id(cursor, SpanField::SpanId, &mut malformed, sink)?.unwrap_or_default();
-            }
-            "traceState" | "trace_state" => link.trace_state = cursor.string_or_skip()?,
-            "attributes" => attributes(cursor, &mut link.attributes)?,
-            "droppedAttributesCount" | "dropped_attributes_count" => link.dropped_attributes = count(cursor)?,
-            "flags" => link.flags = cursor.unsigned()?.map(|flags| flags as u32),
-            _ => cursor.skip()?,
-        }
-        Ok(())
-    })?;
+    cursor.object(|cursor, key| link_member(&mut link, cursor, key, sink))?;
     Ok(link)
+}
+
+/// Reads one member of a link. What is wrong with the ids of a link is no fault of its span.
+pub(super) fn link_member<'a>(
+    link: &mut Link<'a>,
+    cursor: &mut Cursor<'a>,
+    key: &str,
+    sink: &mut dyn SpanSink,
+) -> Result<()> {
+    let mut malformed = Vec::new();
+    match key {
+        "traceId" | "trace_id" => link.trace_id = trace_id(cursor, &mut malformed, sink)?,
+        "spanId" | "span_id" => {
+            link.span_id = span_id(cursor, SpanField::SpanId, &mut malformed, sink)?.unwrap_or_default();
+        }
+        "traceState" | "trace_state" => link.trace_state = cursor.string_or_skip()?,
+        "attributes" => attributes(cursor, &mut link.attributes)?,
+        "droppedAttributesCount" | "dropped_attributes_count" => link.dropped_attributes = count(cursor)?,
+        "flags" => link.flags = cursor.unsigned()?.map(|flags| flags as u32),
+        _ => cursor.skip()?,
+    }
+    Ok(())
 }
 
 /// A list of `{key, value}`, or a plain object.

@@ -461,6 +461,11 @@ mod tests {
          "tags":[{"key":"bin","type":"binary","value":"00ff"}],"tag":{"span@kind":"server","n":1},"process":{"serviceName":"shop","tag":{"host@name":"h"}}}
         {"_source":{"traceID":"x","spanID":"b2","operationName":"POST","references":[{"refType":"CHILD_OF","traceID":"y","spanID":"z"}],"startTime":"1"}}"#;
 
+    const DATA_PREPPER: &str = r#"{"index":{"_id":"1"}}
+        {"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spanId":"a1","parentSpanId":"","name":"GET /","kind":"SPAN_KIND_SERVER","startTime":"2026-01-01T00:00:00.000000001Z","endTime":"2026-01-01T00:00:01Z",
+         "durationInNanos":1,"serviceName":"shop","span.attributes.http@method":"GET","resource.attributes.host@name":"h","instrumentationLibrary.name":"http","status.code":2}
+        {"traceId":"x","spanId":"b2","name":"POST","startTime":"2026-01-01 00:00","endTime":"soon","resource":{"attributes":{"n":1.5}},"events":[{"name":"e","time":"2026-01-01"}],"links":[{"traceId":"9","spanId":"8"}]}"#;
+
     fn grafana() -> String {
         OTLP.replace("resourceSpans", "batches").replace("\"1767225600000000001\"", "1.7672256e+18")
     }
@@ -478,6 +483,7 @@ mod tests {
             (by_name("grafana-tempo-json").unwrap(), grafana().into()),
             (by_name("jaeger-json").unwrap(), JAEGER.into()),
             (by_name("jaeger-es-json").unwrap(), JAEGER_ES.into()),
+            (by_name("data-prepper-json").unwrap(), DATA_PREPPER.into()),
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
