@@ -345,10 +345,6 @@ static OTHERS: &[Other] = &[
         message: "search results of Tempo, which hold no whole traces; export /api/traces/{id}",
     },
     Other {
-        recognises: |head| is_zipkin_v1(head) && head.has_all(&["traceId", "id"]),
-        message: "Zipkin v1 JSON, which is not read yet; export Zipkin v2 JSON (/api/v2/traces), OTLP JSON or Jaeger JSON",
-    },
-    Other {
         recognises: |head| {
             head.has_any(&["_source/processor/event", "hits/hits/_source/processor/event", "processor/event"])
         },
@@ -479,7 +475,7 @@ static OTHERS: &[Other] = &[
 
 /// Zipkin v1 has core annotations (`cs`, `sr`, …) in place of a kind, and an endpoint on each.
 pub(super) fn is_zipkin_v1(head: &Head<'_>) -> bool {
-    const CORE: [&str; 4] = ["cs", "cr", "sr", "ss"];
+    const CORE: [&str; 8] = ["cs", "cr", "sr", "ss", "ms", "mr", "ws", "wr"];
     head.has_any(&["binaryAnnotations", "annotations/endpoint"])
         || (!head.has_any(&["kind", "localEndpoint"])
             && head.text("annotations/value").is_some_and(|value| CORE.contains(&value)))
@@ -567,8 +563,6 @@ mod tests {
             ),
             (r#"{"error":{"httpCode":404,"message":"x"}}"#, "error answer of Jaeger"),
             (r#"{"data":["shop"],"total":1,"limit":0,"offset":0,"errors":null}"#, "Jaeger without traces"),
-            (r#"[{"traceId":"1","id":"2","name":"x","annotations":[{"value":"sr"}]}]"#, "Zipkin v1"),
-            (r#"[{"traceId":"1","id":"2","binaryAnnotations":[]}]"#, "Zipkin v1"),
             (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz"),
             (r#"{"status":"success","data":{"spans":[{"span_id":"1"}]}}"#, "trace view of SigNoz"),
             (r#"{"trace_id":"1","span_id":"2","duration_nano":3}"#, "rows exported from SigNoz"),

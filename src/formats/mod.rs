@@ -19,6 +19,7 @@ mod otlp_protobuf;
 mod tempo_json;
 pub mod whole;
 mod zipkin_json;
+mod zipkin_v1_json;
 
 pub use detect::{Detection, Head, detect};
 
@@ -29,6 +30,7 @@ pub static ALL: &[&dyn Format] = &[
     &jaeger_json::JaegerJson,
     &jaeger_es_json::JaegerEsJson,
     &zipkin_json::ZipkinJson,
+    &zipkin_v1_json::ZipkinV1Json,
     &data_prepper_json::DataPrepperJson,
     &jaeger_v3_json::JaegerV3Json,
     &grafana_tempo_json::GrafanaTempoJson,

@@ -466,6 +466,11 @@ mod tests {
          "durationInNanos":1,"serviceName":"shop","span.attributes.http@method":"GET","resource.attributes.host@name":"h","instrumentationLibrary.name":"http","status.code":2}
         {"traceId":"x","spanId":"b2","name":"POST","startTime":"2026-01-01 00:00","endTime":"soon","resource":{"attributes":{"n":1.5}},"events":[{"name":"e","time":"2026-01-01"}],"links":[{"traceId":"9","spanId":"8"}]}"#;
 
+    const ZIPKIN_V1: &str = r#"[[{"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","id":"a1","name":"get","timestamp":1767225600000000,"duration":90,
+        "annotations":[{"timestamp":1767225600000000,"value":"cs","endpoint":{"serviceName":"web","ipv4":"10.0.0.1","port":80}},{"timestamp":1767225600000010,"value":"sr","endpoint":{"serviceName":"shop"}},
+         {"timestamp":1767225600000020,"value":"e"}],"binaryAnnotations":[{"key":"n","value":1.5,"endpoint":{"serviceName":"shop"}},{"key":"sa","value":true,"endpoint":{"serviceName":"db"}}]},
+        {"traceId":"x","id":"zz","parentId":"a1","annotations":[]}]]"#;
+
     fn grafana() -> String {
         OTLP.replace("resourceSpans", "batches").replace("\"1767225600000000001\"", "1.7672256e+18")
     }
@@ -485,6 +490,7 @@ mod tests {
             (by_name("jaeger-es-json").unwrap(), JAEGER_ES.into()),
             (by_name("data-prepper-json").unwrap(), DATA_PREPPER.into()),
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
+            (by_name("zipkin-v1-json").unwrap(), ZIPKIN_V1.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
             (by_name("otlp-protobuf-delimited").unwrap(), otlp_protobuf::tests::delimited_sample()),
