@@ -243,8 +243,10 @@ mod tests {
     fn what_is_no_document_is_told() {
         let told = read(&format!("[{},7,{{}},{{\"x\":1}}]\n{{\"_source\":{{\"spanID\":\"zz\"", document("")));
         let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
-        use RejectReason::{NoSpanFields, NotAnObject};
-        assert_eq!(reasons, [NotAnObject, NoSpanFields, NoSpanFields]);
+        assert_eq!(
+            reasons,
+            [RejectReason::NotAnObject, RejectReason::NoSpanFields, RejectReason::NoSpanFields]
+        );
         assert_eq!((told.spans().len(), told.unreadable.len()), (1, 1));
     }
 }

@@ -137,7 +137,7 @@ pub(super) struct Parts<'a> {
     duration: Option<Cow<'a, str>>,
 }
 
-impl<'a> Parts<'a> {
+impl Parts<'_> {
     pub(super) fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
