@@ -68,6 +68,7 @@ type Fact = (&'static str, fn(&Capabilities) -> &'static str);
 const FACTS: [Fact; 9] = [
     ("resolution of times", |can| match can.time_resolution_ns {
         1 => "1 ns",
+        512 => "512 ns",
         1_000 => "1 µs",
         1_000_000 => "1 ms",
         _ => "other",

@@ -41,8 +41,15 @@ enum Binary {
 /// The keys of the JSON values in a head, with the first scalar under each.
 #[derive(Debug, Default)]
 struct Json {
-    paths: BTreeMap<String, Option<String>>,
+    paths: BTreeMap<String, Option<Scalar>>,
     any: bool,
+}
+
+/// A text or a number.
+#[derive(Debug)]
+struct Scalar {
+    text: String,
+    is_number: bool,
 }
 
 impl<'a> Head<'a> {
@@ -81,7 +88,12 @@ impl<'a> Head<'a> {
 
     /// The first text or number under this path, cut after a few characters.
     pub fn text(&self, path: &str) -> Option<&str> {
-        self.json.paths.get(path)?.as_deref()
+        self.json.paths.get(path)?.as_ref().map(|found| found.text.as_str())
+    }
+
+    /// Whether the first scalar under this path is a number without quotes.
+    pub fn is_number(&self, path: &str) -> bool {
+        matches!(self.json.paths.get(path), Some(Some(Scalar { is_number: true, .. })))
     }
 
     /// Whether it begins with a frame: a 4-byte big-endian length before protobuf, zstd or JSON.
@@ -212,12 +224,13 @@ impl Json {
                 })?;
                 self.any = true;
             }
-            Some(b'"' | b'-' | b'0'..=b'9') => {
+            Some(first @ (b'"' | b'-' | b'0'..=b'9')) => {
+                let is_number = first != b'"';
                 let text = cursor.text()?;
                 if let Some(found) = self.paths.get_mut(path.as_str())
                     && found.is_none()
                 {
-                    *found = text.map(|text| text.chars().take(64).collect());
+                    *found = text.map(|text| Scalar { text: text.chars().take(64).collect(), is_number });
                 }
             }
             _ => cursor.skip()?,
@@ -332,33 +345,14 @@ static OTHERS: &[Other] = &[
         message: "an answer of Jaeger without traces; export /api/traces/{id}?raw=true",
     },
     Other {
-        recognises: |head| head.has("result/resourceSpans"),
-        message: "an answer of Jaeger's /api/v3, which is not read yet; export its `result` alone as OTLP JSON, or Jaeger JSON (/api/traces/{id}?raw=true)",
-    },
-    Other {
-        recognises: |head| head.has("trace/resourceSpans") || head.has("trace/batches"),
-        message: "an answer of Tempo's /api/v2/traces, which is not read yet; export its `trace` alone as OTLP JSON, or use /api/traces/{id}",
-    },
-    Other {
         recognises: |head| head.has("traces/rootServiceName") || head.has("traces/spanSets"),
         message: "search results of Tempo, which hold no whole traces; export /api/traces/{id}",
-    },
-    Other {
-        recognises: |head| is_zipkin_v1(head) && head.has_all(&["traceId", "id"]),
-        message: "Zipkin v1 JSON, which is not read yet; export Zipkin v2 JSON (/api/v2/traces), OTLP JSON or Jaeger JSON",
     },
     Other {
         recognises: |head| {
             head.has_any(&["_source/processor/event", "hits/hits/_source/processor/event", "processor/event"])
         },
         message: "Elastic APM documents, which are not read; export OTLP JSON or Jaeger JSON",
-    },
-    Other {
-        recognises: |head| {
-            head.has_any(&["_source/traceID", "_source/operationName", "hits/hits/_source/traceID"])
-                || head.has_all(&["traceID", "operationName"])
-        },
-        message: "Jaeger documents from Elasticsearch, which are not read yet; export Jaeger JSON (/api/traces/{id}?raw=true) or OTLP JSON",
     },
     Other {
         recognises: |head| {
@@ -454,7 +448,7 @@ static OTHERS: &[Other] = &[
 
 /// Zipkin v1 has core annotations (`cs`, `sr`, …) in place of a kind, and an endpoint on each.
 pub(super) fn is_zipkin_v1(head: &Head<'_>) -> bool {
-    const CORE: [&str; 4] = ["cs", "cr", "sr", "ss"];
+    const CORE: [&str; 8] = ["cs", "cr", "sr", "ss", "ms", "mr", "ws", "wr"];
     head.has_any(&["binaryAnnotations", "annotations/endpoint"])
         || (!head.has_any(&["kind", "localEndpoint"])
             && head.text("annotations/value").is_some_and(|value| CORE.contains(&value)))
@@ -542,12 +536,6 @@ mod tests {
             ),
             (r#"{"error":{"httpCode":404,"message":"x"}}"#, "error answer of Jaeger"),
             (r#"{"data":["shop"],"total":1,"limit":0,"offset":0,"errors":null}"#, "Jaeger without traces"),
-            (r#"{"result":{"resourceSpans":[]}}"#, "/api/v3"),
-            (r#"{"trace":{"resourceSpans":[]},"status":1}"#, "Tempo"),
-            (r#"[{"traceId":"1","id":"2","name":"x","annotations":[{"value":"sr"}]}]"#, "Zipkin v1"),
-            (r#"[{"traceId":"1","id":"2","binaryAnnotations":[]}]"#, "Zipkin v1"),
-            (r#"{"_source":{"traceID":"1","operationName":"x"}}"#, "Elasticsearch"),
-            (r#"{"traceID":"1","operationName":"x","process":{}}"#, "Elasticsearch"),
             (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz' query_range without rows"),
             (r#"{"Traces":[{"Segments":[]}]}"#, "X-Ray"),
             (r#"{"log":{"entries":[]}}"#, "HAR"),

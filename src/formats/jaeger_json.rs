@@ -12,6 +12,7 @@ use base64::Engine as _;
 
 use super::framing::{ArrayRule, Framing, JsonFraming};
 use super::json::{Cursor, JsonError, Result, each_value, signed_ns, time_ns, time_with_unit};
+use super::otlp_json::parent_is_remote;
 use super::{Block, Format, FormatInfo, Head, Limits, Origin, RejectReason, SpanSink};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
 use crate::model::{
@@ -112,10 +113,20 @@ struct Trace<'a> {
     truncated: bool,
 }
 
+/// Who wrote a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Jaeger's query service.
+    Query,
+    /// Jaeger's storage in Elasticsearch or OpenSearch.
+    Stored,
+}
+
 /// The members of a span that are judged when all of it was read, because they may stand in any order.
-#[derive(Default)]
-struct Parts<'a> {
-    any: bool,
+pub(super) struct Parts<'a> {
+    dialect: Dialect,
+    /// Whether any member of a span was met.
+    pub(super) any: bool,
     trace_id: bool,
     span_id: bool,
     process_id: Option<Cow<'a, str>>,
@@ -123,6 +134,29 @@ struct Parts<'a> {
     references: Vec<Reference>,
     start: Option<Cow<'a, str>>,
     duration: Option<Cow<'a, str>>,
+}
+
+impl Parts<'_> {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            any: false,
+            trace_id: false,
+            span_id: false,
+            process_id: None,
+            parent: None,
+            references: Vec::new(),
+            start: None,
+            duration: None,
+        }
+    }
+
+    /// Ready for the next span, keeping the allocation.
+    pub(super) fn clear(&mut self) {
+        let mut references = std::mem::take(&mut self.references);
+        references.clear();
+        *self = Self { references, ..Self::new(self.dialect) };
+    }
 }
 
 struct Reference {
@@ -140,7 +174,7 @@ impl<'a> Decoder<'a> {
             next_process: 0,
             serials: HashMap::new(),
             span: Span::default(),
-            parts: Parts::default(),
+            parts: Parts::new(Dialect::Query),
         }
     }
 
@@ -163,7 +197,7 @@ impl<'a> Decoder<'a> {
                 "processes" => {
                     let processes = trace.processes.get_or_insert_default();
                     cursor.object(|cursor, key| {
-                        let process = self.process(process(cursor)?);
+                        let process = self.process(process(cursor, Dialect::Query)?);
                         processes.insert(key.to_owned(), process);
                         Ok(())
                     })?;
@@ -254,8 +288,7 @@ impl<'a> Decoder<'a> {
         }
         self.span.clear();
         self.span.position = position;
-        self.parts.references.clear();
-        self.parts = Parts { references: std::mem::take(&mut self.parts.references), ..Parts::default() };
+        self.parts.clear();
         let (span, parts) = (&mut self.span, &mut self.parts);
         cursor.object(|cursor, key| span_member(span, parts, cursor, key, sink))?;
         cursor.commit();
@@ -281,7 +314,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-fn span_member<'a>(
+/// Reads one member of a span.
+pub(super) fn span_member<'a>(
     span: &mut Span<'a>,
     parts: &mut Parts<'a>,
     cursor: &mut Cursor<'a>,
@@ -320,11 +354,13 @@ fn span_member<'a>(
         },
         "startTime" => parts.start = cursor.text()?,
         "duration" => parts.duration = cursor.text()?,
-        // Jaeger's own set of flags; only its sampled bit means the same in OpenTelemetry.
-        "flags" => span.flags = cursor.unsigned()?.map(|flags| (flags & 1) as u32),
-        "tags" => tags(cursor, &mut span.attributes)?,
+        "flags" => {
+            span.flags = cursor.unsigned()?.map(|flags| trace_flags(flags as u32, parts.dialect));
+            span.parent_is_remote = span.flags.and_then(parent_is_remote);
+        }
+        "tags" => tags(cursor, parts.dialect, &mut span.attributes)?,
         "logs" => {
-            cursor.array(|cursor| log(cursor).map(|event| span.events.push(event)))?;
+            cursor.array(|cursor| log(cursor, parts.dialect).map(|event| span.events.push(event)))?;
         }
         "processID" => parts.process_id = cursor.text()?,
         "warnings" => span.warnings = warnings(cursor)?,
@@ -336,8 +372,17 @@ fn span_member<'a>(
     Ok(())
 }
 
+/// Jaeger has a set of flags of its own, of which only the sampled bit means the same in
+/// OpenTelemetry. Its storage keeps the flags of OTLP, which these bits tell from its own.
+const fn trace_flags(flags: u32, dialect: Dialect) -> u32 {
+    match dialect {
+        Dialect::Stored if flags >= 0x100 => flags,
+        _ => flags & 1,
+    }
+}
+
 /// Settles what depends on several members of the span, and returns its scope.
-fn complete<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mut dyn SpanSink) -> Scope<'a> {
+pub(super) fn complete<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mut dyn SpanSink) -> Scope<'a> {
     note_malformed(span, !parts.trace_id, SpanField::TraceId, Cow::Borrowed(""));
     note_malformed(span, !parts.span_id, SpanField::SpanId, Cow::Borrowed(""));
     settle_parent(span, parts, sink);
@@ -352,6 +397,14 @@ fn complete<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mut dyn SpanS
 /// reference, the old `parentSpanID`. A reference to another trace never is the parent.
 fn settle_parent<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mut dyn SpanSink) {
     let trace_id = span.trace_id;
+    if parts.dialect == Dialect::Stored && take_parent_field(span, parts, sink) {
+        let is_parent = |reference: &Reference| {
+            reference.span_id == span.parent_span_id && reference.trace_id.is_none_or(|id| id == trace_id)
+        };
+        let links = parts.references.iter().filter(|reference| !is_parent(reference));
+        span.links.extend(links.map(|reference| link(reference, trace_id)));
+        return;
+    }
     let same_trace = |reference: &Reference| reference.trace_id.is_none_or(|id| id == trace_id);
     let position = parts
         .references
@@ -368,14 +421,20 @@ fn settle_parent<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mut dyn 
         }
         span.links.push(link(reference, trace_id));
     }
-    if !parts.references.is_empty() {
-        return;
+    if parts.references.is_empty() {
+        take_parent_field(span, parts, sink);
     }
+}
+
+/// Takes `parentSpanID`; returns whether it says anything. In storage it is the parent that was
+/// recorded, and a reference that repeats it may be left out.
+fn take_parent_field<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mut dyn SpanSink) -> bool {
     let text = parts.parent.take().unwrap_or_default();
     let read = read_span_id(text.as_bytes());
     let malformed = matches!(read, IdText::Invalid(_));
     span.parent_span_id = known_id(read, sink).0;
     note_malformed(span, malformed, SpanField::ParentSpanId, text);
+    span.parent_span_id.is_some()
 }
 
 fn link(reference: &Reference, own_trace: TraceId) -> Link<'static> {
@@ -551,13 +610,15 @@ fn warnings<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<Cow<'a, str>>> {
     Ok(warnings)
 }
 
-fn process<'a>(cursor: &mut Cursor<'a>) -> Result<Resource<'a>> {
+/// The process that sent a span.
+pub(super) fn process<'a>(cursor: &mut Cursor<'a>, dialect: Dialect) -> Result<Resource<'a>> {
     let mut resource = Resource::default();
     let mut service_name = None;
     cursor.object(|cursor, key| {
         match key {
             "serviceName" => service_name = cursor.text()?,
-            "tags" => tags(cursor, &mut resource.attributes)?,
+            "tags" => tags(cursor, dialect, &mut resource.attributes)?,
+            "tag" if dialect == Dialect::Stored => tag_map(cursor, &mut resource.attributes)?,
             _ => cursor.skip()?,
         }
         Ok(())
@@ -594,12 +655,12 @@ fn reference(cursor: &mut Cursor<'_>, sink: &mut dyn SpanSink) -> Result<Option<
     Ok(is_object.then_some(reference))
 }
 
-fn log<'a>(cursor: &mut Cursor<'a>) -> Result<Event<'a>> {
+fn log<'a>(cursor: &mut Cursor<'a>, dialect: Dialect) -> Result<Event<'a>> {
     let mut event = Event::default();
     cursor.object(|cursor, key| {
         match key {
             "timestamp" => event.time_ns = cursor.text()?.and_then(|text| time_ns(&text, UNIT_NS)),
-            "fields" => tags(cursor, &mut event.attributes)?,
+            "fields" => tags(cursor, dialect, &mut event.attributes)?,
             _ => cursor.skip()?,
         }
         Ok(())
@@ -619,7 +680,7 @@ fn log<'a>(cursor: &mut Cursor<'a>) -> Result<Event<'a>> {
 }
 
 /// A list of `{key, type, value}`.
-fn tags<'a>(cursor: &mut Cursor<'a>, into: &mut Vec<Attribute<'a>>) -> Result<()> {
+fn tags<'a>(cursor: &mut Cursor<'a>, dialect: Dialect, into: &mut Vec<Attribute<'a>>) -> Result<()> {
     cursor.array(|cursor| {
         let mut key = None;
         let mut kind = Cow::Borrowed("");
@@ -634,16 +695,29 @@ fn tags<'a>(cursor: &mut Cursor<'a>, into: &mut Vec<Attribute<'a>>) -> Result<()
             Ok(())
         })?;
         if let Some(key) = key {
-            into.push(Attribute { key, value: typed(value, &kind) });
+            into.push(Attribute { key, value: typed(value, &kind, dialect) });
         }
         Ok(())
     })?;
     Ok(())
 }
 
+/// An object with a member for each tag, in whose keys Jaeger writes `@` for dots, because
+/// Elasticsearch takes a dot for a path.
+pub(super) fn tag_map<'a>(cursor: &mut Cursor<'a>, into: &mut Vec<Attribute<'a>>) -> Result<()> {
+    let first = into.len();
+    cursor.plain_members(into)?;
+    for tag in &mut into[first..] {
+        if tag.key.contains('@') {
+            tag.key = Cow::Owned(tag.key.replace('@', "."));
+        }
+    }
+    Ok(())
+}
+
 /// Brings a value to the type it was declared with. Numbers beyond 2^53 stand as strings in the
 /// API, and exports of Elasticsearch have all values as strings. What does not fit stays as it is.
-fn typed<'a>(value: Value<'a>, kind: &str) -> Value<'a> {
+fn typed<'a>(value: Value<'a>, kind: &str, dialect: Dialect) -> Value<'a> {
     let text = value.as_str();
     let converted = match kind {
         "string" => value.to_text().map(|text| Value::String(Cow::Owned(text.into_owned()))),
@@ -654,7 +728,10 @@ fn typed<'a>(value: Value<'a>, kind: &str) -> Value<'a> {
             _ => text.and_then(|text| text.parse().ok()).map(Value::Double),
         },
         "binary" => text
-            .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok())
+            .and_then(|text| match dialect {
+                Dialect::Query => base64::engine::general_purpose::STANDARD.decode(text).ok(),
+                Dialect::Stored => hex_bytes(text),
+            })
             .map(|bytes| Value::Bytes(Cow::Owned(bytes))),
         _ => None,
     };
@@ -662,6 +739,12 @@ fn typed<'a>(value: Value<'a>, kind: &str) -> Value<'a> {
         Some(converted) if kind != "string" || text.is_none() => converted,
         _ => value,
     }
+}
+
+fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
 }
 
 fn some_id<T>(read: IdText<T>) -> Option<T> {

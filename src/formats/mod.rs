@@ -7,17 +7,24 @@
 
 mod clickhouse_otel;
 mod consoles;
+mod data_prepper_json;
 mod detect;
+mod documents;
 pub mod framing;
+mod grafana_tempo_json;
+mod jaeger_es_json;
 mod jaeger_json;
+mod jaeger_v3_json;
 mod json;
 mod otlp_json;
 mod otlp_protobuf;
 mod rows;
 mod signoz;
 mod table;
+mod tempo_json;
 pub mod whole;
 mod zipkin_json;
+mod zipkin_v1_json;
 
 pub use detect::{Detection, Head, detect};
 
@@ -26,6 +33,7 @@ use crate::model::{Capabilities, Repair, Resource, Scope, Span, TraceId};
 /// All formats in the order in which detection asks them: the most particular first.
 pub static ALL: &[&dyn Format] = &[
     &jaeger_json::JaegerJson,
+    &jaeger_es_json::JaegerEsJson,
     &zipkin_json::ZipkinJson,
     &signoz::SignozTrace,
     &signoz::SignozWaterfall,
@@ -35,6 +43,11 @@ pub static ALL: &[&dyn Format] = &[
     &clickhouse_otel::ClickhouseTable,
     &consoles::GoStdout,
     &consoles::PythonConsole,
+    &zipkin_v1_json::ZipkinV1Json,
+    &data_prepper_json::DataPrepperJson,
+    &jaeger_v3_json::JaegerV3Json,
+    &grafana_tempo_json::GrafanaTempoJson,
+    &tempo_json::TempoJson,
     &otlp_json::OtlpJson,
     &otlp_protobuf::OtlpProtobufFrames,
     &otlp_protobuf::OtlpProtobuf,

@@ -1,6 +1,6 @@
 //! OTLP as JSON: one `TracesData` document, JSON lines of the Collector's file exporter, values one
 //! after the other, and the variants that are found in the wild: `snake_case` keys, enums by name,
-//! numbers as strings and strings as numbers, `null`s, `instrumentationLibrarySpans`, `batches`, a
+//! numbers as strings and strings as numbers, `null`s, `instrumentationLibrarySpans`, a
 //! bare `ResourceSpans` object per line (old Java exporters), one flat span per line.
 //!
 //! Source of the rules: opentelemetry-proto, `docs/specification.md`, section "JSON Protobuf Encoding".
@@ -60,8 +60,7 @@ impl Format for OtlpJson {
     }
 
     fn detect(&self, head: &Head<'_>) -> bool {
-        head.has_any(&["resourceSpans", "resource_spans", "batches/resource", "batches/scopeSpans"])
-            || head.has_any(&["batches/scope_spans", "batches/instrumentationLibrarySpans"])
+        head.has_any(&["resourceSpans", "resource_spans", "batches/scope_spans"])
             || head.has_any(&["scopeSpans", "scope_spans", "instrumentationLibrarySpans"])
             || (head.has_any(&["traceId", "trace_id"])
                 && head.has_any(&["spanId", "span_id"])
@@ -73,7 +72,7 @@ impl Format for OtlpJson {
     }
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
-        let mut decoder = Decoder { block, next_serial: 0, span: Span::default() };
+        let mut decoder = Decoder::new(block);
         each_value(block, limits, sink, |cursor, sink| decoder.root(cursor, sink));
     }
 
@@ -85,14 +84,21 @@ impl Format for OtlpJson {
     }
 }
 
-struct Decoder<'a> {
+/// Reads OTLP wherever it stands in a document.
+pub(super) struct Decoder<'a> {
     block: &'a Block,
     next_serial: usize,
     span: Span<'a>,
 }
 
 impl<'a> Decoder<'a> {
-    fn root(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+    /// For the values of one block.
+    pub(super) fn new(block: &'a Block) -> Self {
+        Self { block, next_serial: 0, span: Span::default() }
+    }
+
+    /// An envelope, or an array of them.
+    pub(super) fn root(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         if cursor.peek() == Some(b'[') {
             cursor.array(|cursor| self.root_object(cursor, sink))?;
             return Ok(());
@@ -113,7 +119,7 @@ impl<'a> Decoder<'a> {
         let outcome = cursor.object(|cursor, key| {
             match key {
                 "resourceSpans" | "resource_spans" | "batches" => {
-                    cursor.array(|cursor| self.resource_spans(cursor, sink))?;
+                    self.resource_spans_list(cursor, sink)?;
                 }
                 _ => self.resource_spans_member(&mut resource_spans, cursor, key, sink)?,
             }
@@ -121,6 +127,15 @@ impl<'a> Decoder<'a> {
         });
         self.deferred(&resource_spans, cursor, sink);
         outcome.map(drop)
+    }
+
+    /// An array of `ResourceSpans`; any other value is skipped.
+    pub(super) fn resource_spans_list(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        sink: &mut dyn SpanSink,
+    ) -> Result<()> {
+        cursor.array(|cursor| self.resource_spans(cursor, sink)).map(drop)
     }
 
     fn resource_spans(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
@@ -251,16 +266,17 @@ struct ScopeSpans<'a> {
 /// Which required fields of a span were met.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each field, independent of each other")]
-struct Seen {
-    any: bool,
-    trace_id: bool,
-    span_id: bool,
-    start: bool,
-    end: bool,
+pub(super) struct Seen {
+    pub(super) any: bool,
+    pub(super) trace_id: bool,
+    pub(super) span_id: bool,
+    pub(super) start: bool,
+    pub(super) end: bool,
 }
 
 impl Seen {
-    fn complete(&self, span: &mut Span<'_>) {
+    /// Notes the required fields that are missing.
+    pub(super) fn complete(&self, span: &mut Span<'_>) {
         for (seen, field) in [
             (self.trace_id, SpanField::TraceId),
             (self.span_id, SpanField::SpanId),
@@ -352,7 +368,7 @@ pub(super) const fn parent_is_remote(flags: u32) -> Option<bool> {
     if flags & 0x100 == 0 { None } else { Some(flags & 0x200 != 0) }
 }
 
-fn trace_id(
+pub(super) fn trace_id(
     cursor: &mut Cursor<'_>,
     malformed: &mut Vec<Malformed<'_>>,
     sink: &mut dyn SpanSink,
@@ -376,7 +392,7 @@ fn trace_id(
 }
 
 /// An absent parent is `None` and no fault; an absent span id is one.
-fn span_id(
+pub(super) fn span_id(
     cursor: &mut Cursor<'_>,
     field: SpanField,
     malformed: &mut Vec<Malformed<'_>>,
@@ -398,12 +414,12 @@ fn span_id(
     Ok(id)
 }
 
-fn kind(cursor: &mut Cursor<'_>) -> Result<SpanKind> {
+pub(super) fn kind(cursor: &mut Cursor<'_>) -> Result<SpanKind> {
     let text = cursor.text()?.unwrap_or_default();
     Ok(text.parse::<u64>().map_or_else(|_| SpanKind::from_name(&text), SpanKind::from_otlp))
 }
 
-fn status<'a>(cursor: &mut Cursor<'a>, span: &mut Span<'a>) -> Result<()> {
+pub(super) fn status<'a>(cursor: &mut Cursor<'a>, span: &mut Span<'a>) -> Result<()> {
     cursor.object(|cursor, key| {
         match key {
             "code" => {
@@ -432,7 +448,7 @@ fn time<'a>(
     Ok(time)
 }
 
-fn count(cursor: &mut Cursor<'_>) -> Result<u32> {
+pub(super) fn count(cursor: &mut Cursor<'_>) -> Result<u32> {
     Ok(cursor.unsigned()?.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
@@ -487,22 +503,30 @@ fn event<'a>(cursor: &mut Cursor<'a>) -> Result<Event<'a>> {
 
 fn link<'a>(cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<Link<'a>> {
     let mut link = Link::default();
-    let mut malformed = Vec::new();
-    cursor.object(|cursor, key| {
-        match key {
-            "traceId" | "trace_id" => link.trace_id = trace_id(cursor, &mut malformed, sink)?,
-            "spanId" | "span_id" => {
-                link.span_id = span_id(cursor, SpanField::SpanId, &mut malformed, sink)?.unwrap_or_default();
-            }
-            "traceState" | "trace_state" => link.trace_state = cursor.string_or_skip()?,
-            "attributes" => attributes(cursor, &mut link.attributes)?,
-            "droppedAttributesCount" | "dropped_attributes_count" => link.dropped_attributes = count(cursor)?,
-            "flags" => link.flags = cursor.unsigned()?.map(|flags| flags as u32),
-            _ => cursor.skip()?,
-        }
-        Ok(())
-    })?;
+    cursor.object(|cursor, key| link_member(&mut link, cursor, key, sink))?;
     Ok(link)
+}
+
+/// Reads one member of a link. What is wrong with the ids of a link is no fault of its span.
+pub(super) fn link_member<'a>(
+    link: &mut Link<'a>,
+    cursor: &mut Cursor<'a>,
+    key: &str,
+    sink: &mut dyn SpanSink,
+) -> Result<()> {
+    let mut malformed = Vec::new();
+    match key {
+        "traceId" | "trace_id" => link.trace_id = trace_id(cursor, &mut malformed, sink)?,
+        "spanId" | "span_id" => {
+            link.span_id = span_id(cursor, SpanField::SpanId, &mut malformed, sink)?.unwrap_or_default();
+        }
+        "traceState" | "trace_state" => link.trace_state = cursor.string_or_skip()?,
+        "attributes" => attributes(cursor, &mut link.attributes)?,
+        "droppedAttributesCount" | "dropped_attributes_count" => link.dropped_attributes = count(cursor)?,
+        "flags" => link.flags = cursor.unsigned()?.map(|flags| flags as u32),
+        _ => cursor.skip()?,
+    }
+    Ok(())
 }
 
 /// A list of `{key, value}`, or a plain object.

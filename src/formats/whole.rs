@@ -458,6 +458,25 @@ mod tests {
         "annotations":[{"timestamp":1767225600000001,"value":"e"}],"tags":{"error":"","otel.scope.name":"http"}},
         {"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","id":"zz","parentId":"a1a1a1a1a1a1a1a1","timestamp":9223372036854775807,"duration":5}]]"#;
 
+    const JAEGER_ES: &str = r#"{"index":{"_id":"1"}}
+        {"traceID":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spanID":"a1","flags":769,"operationName":"GET /","parentSpanID":"e5","startTime":1767225600000000,"duration":90000,
+         "tags":[{"key":"bin","type":"binary","value":"00ff"}],"tag":{"span@kind":"server","n":1},"process":{"serviceName":"shop","tag":{"host@name":"h"}}}
+        {"_source":{"traceID":"x","spanID":"b2","operationName":"POST","references":[{"refType":"CHILD_OF","traceID":"y","spanID":"z"}],"startTime":"1"}}"#;
+
+    const DATA_PREPPER: &str = r#"{"index":{"_id":"1"}}
+        {"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spanId":"a1","parentSpanId":"","name":"GET /","kind":"SPAN_KIND_SERVER","startTime":"2026-01-01T00:00:00.000000001Z","endTime":"2026-01-01T00:00:01Z",
+         "durationInNanos":1,"serviceName":"shop","span.attributes.http@method":"GET","resource.attributes.host@name":"h","instrumentationLibrary.name":"http","status.code":2}
+        {"traceId":"x","spanId":"b2","name":"POST","startTime":"2026-01-01 00:00","endTime":"soon","resource":{"attributes":{"n":1.5}},"events":[{"name":"e","time":"2026-01-01"}],"links":[{"traceId":"9","spanId":"8"}]}"#;
+
+    const ZIPKIN_V1: &str = r#"[[{"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","id":"a1","name":"get","timestamp":1767225600000000,"duration":90,
+        "annotations":[{"timestamp":1767225600000000,"value":"cs","endpoint":{"serviceName":"web","ipv4":"10.0.0.1","port":80}},{"timestamp":1767225600000010,"value":"sr","endpoint":{"serviceName":"shop"}},
+         {"timestamp":1767225600000020,"value":"e"}],"binaryAnnotations":[{"key":"n","value":1.5,"endpoint":{"serviceName":"shop"}},{"key":"sa","value":true,"endpoint":{"serviceName":"db"}}]},
+        {"traceId":"x","id":"zz","parentId":"a1","annotations":[]}]]"#;
+
+    fn grafana() -> String {
+        OTLP.replace("resourceSpans", "batches").replace("\"1767225600000000001\"", "1.7672256e+18")
+    }
+
     fn otlp_json() -> &'static dyn Format {
         by_name("otlp-json").unwrap()
     }
@@ -466,7 +485,12 @@ mod tests {
     fn samples() -> Vec<(&'static dyn Format, Vec<u8>)> {
         vec![
             (otlp_json(), OTLP.into()),
+            (by_name("jaeger-v3-json").unwrap(), format!(r#"{{"result":{OTLP}}}"#).into()),
+            (by_name("tempo-json").unwrap(), format!(r#"{{"trace":{OTLP},"status":"PARTIAL"}}"#).into()),
+            (by_name("grafana-tempo-json").unwrap(), grafana().into()),
             (by_name("jaeger-json").unwrap(), JAEGER.into()),
+            (by_name("jaeger-es-json").unwrap(), JAEGER_ES.into()),
+            (by_name("data-prepper-json").unwrap(), DATA_PREPPER.into()),
             (by_name("zipkin-json").unwrap(), ZIPKIN.into()),
             (by_name("go-stdout-json").unwrap(), consoles::tests::GO_SAMPLE.into()),
             (by_name("python-console-json").unwrap(), consoles::tests::PYTHON_SAMPLE.into()),
@@ -476,6 +500,7 @@ mod tests {
             (by_name("signoz-trace").unwrap(), signoz::tests::TRACE_SAMPLE.into()),
             (by_name("clickhouse-otel-traces").unwrap(), clickhouse_otel::tests::ROWS_SAMPLE.into()),
             (by_name("clickhouse-otel-traces-table").unwrap(), clickhouse_otel::tests::TABLE_SAMPLE.into()),
+            (by_name("zipkin-v1-json").unwrap(), ZIPKIN_V1.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
             (by_name("otlp-protobuf-delimited").unwrap(), otlp_protobuf::tests::delimited_sample()),

@@ -59,9 +59,10 @@ impl Format for ZipkinJson {
     }
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
-        let mut decoder =
-            Decoder { block, serials: HashMap::new(), senders: Vec::new(), span: Span::default() };
-        each_value(block, limits, sink, |cursor, sink| decoder.value(cursor, sink));
+        let mut decoder = Decoder::new(block);
+        each_value(block, limits, sink, |cursor, sink| {
+            decoder.value(cursor, sink, &mut |decoder, cursor, sink| decoder.span(cursor, sink))
+        });
     }
 
     fn decode_span(&self, block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
@@ -72,7 +73,8 @@ impl Format for ZipkinJson {
     }
 }
 
-struct Decoder<'a> {
+/// Reads Zipkin's envelopes and keeps the senders of a block.
+pub(super) struct Decoder<'a> {
     block: &'a Block,
     serials: HashMap<SenderKey<'a>, usize>,
     /// At the index of the serial.
@@ -90,9 +92,9 @@ struct SenderKey<'a> {
 }
 
 /// One side of a call.
-#[derive(Default)]
-struct Endpoint<'a> {
-    service: Option<Cow<'a, str>>,
+#[derive(Clone, Default)]
+pub(super) struct Endpoint<'a> {
+    pub(super) service: Option<Cow<'a, str>>,
     ipv4: Option<Cow<'a, str>>,
     ipv6: Option<Cow<'a, str>>,
     port: Option<u64>,
@@ -101,22 +103,67 @@ struct Endpoint<'a> {
 /// The members of a span that are judged when all of it was read.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each field, independent of each other")]
-struct Parts<'a> {
-    any: bool,
+pub(super) struct Parts<'a> {
+    pub(super) any: bool,
     trace_id: bool,
     span_id: bool,
-    kind: bool,
+    pub(super) kind: bool,
     start: Option<Cow<'a, str>>,
     duration: Option<Cow<'a, str>>,
-    local: Endpoint<'a>,
-    remote: Endpoint<'a>,
+    pub(super) local: Endpoint<'a>,
+    pub(super) remote: Endpoint<'a>,
 }
 
+impl Parts<'_> {
+    /// Whether the object itself gives both times.
+    pub(super) fn is_timed(&self) -> bool {
+        let given = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(|text| text != "0");
+        given(&self.start) && given(&self.duration)
+    }
+
+    /// For the other side of the same object.
+    pub(super) fn without_times(&self) -> Self {
+        let Self { any, trace_id, span_id, .. } = *self;
+        Self { any, trace_id, span_id, ..Self::default() }
+    }
+
+    /// Times in µs that stand elsewhere, where the object itself does not give both.
+    pub(super) fn add_times(&mut self, start: Option<i64>, end: Option<i64>) {
+        let Some(start) = start.filter(|_| !self.is_timed()) else {
+            return;
+        };
+        self.start = Some(Cow::Owned(start.to_string()));
+        if let Some(duration) = end.and_then(|end| end.checked_sub(start)) {
+            self.duration = Some(Cow::Owned(duration.to_string()));
+        }
+    }
+}
+
+/// Reads the object at the cursor, which is a span.
+type ReadObject<'o, 'a> =
+    &'o mut dyn FnMut(&mut Decoder<'a>, &mut Cursor<'a>, &mut dyn SpanSink) -> Result<()>;
+
 impl<'a> Decoder<'a> {
-    fn value(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+    /// For the values of one block.
+    pub(super) fn new(block: &'a Block) -> Self {
+        Self { block, serials: HashMap::new(), senders: Vec::new(), span: Span::default() }
+    }
+
+    /// Where in the input the cursor stands.
+    pub(super) fn position(&self, cursor: &Cursor<'a>) -> u64 {
+        self.block.position(cursor.at())
+    }
+
+    /// Hands every object in arrays of any depth to `object`.
+    pub(super) fn value(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        sink: &mut dyn SpanSink,
+        object: ReadObject<'_, 'a>,
+    ) -> Result<()> {
         match cursor.peek() {
-            Some(b'[') => cursor.array(|cursor| self.value(cursor, sink)).map(drop),
-            Some(b'{') => self.span(cursor, sink),
+            Some(b'[') => cursor.array(|cursor| self.value(cursor, sink, object)).map(drop),
+            Some(b'{') => object(self, cursor, sink),
             Some(_) if cursor.is_inside() => {
                 let position = self.block.position(cursor.at());
                 cursor.skip()?;
@@ -139,7 +186,15 @@ impl<'a> Decoder<'a> {
             sink.reject(span.position, RejectReason::NoSpanFields);
             return Ok(());
         }
-        let key = complete(span, parts);
+        let span = std::mem::take(span);
+        self.deliver(span, parts, sink);
+        Ok(())
+    }
+
+    /// Settles a span and hands it to the sink.
+    pub(super) fn deliver(&mut self, span: Span<'a>, parts: Parts<'a>, sink: &mut dyn SpanSink) {
+        self.span = span;
+        let key = complete(&mut self.span, parts);
         let serial = if let Some(serial) = self.serials.get(&key) {
             *serial
         } else {
@@ -149,11 +204,11 @@ impl<'a> Decoder<'a> {
         };
         let (resource, scope) = &self.senders[serial];
         sink.span(&mut self.span, Origin { resource, scope, serial });
-        Ok(())
     }
 }
 
-fn span_member<'a>(
+/// Reads one member of a span.
+pub(super) fn span_member<'a>(
     span: &mut Span<'a>,
     parts: &mut Parts<'a>,
     cursor: &mut Cursor<'a>,
@@ -320,7 +375,8 @@ fn sender<'a>(key: &SenderKey<'a>) -> (Resource<'a>, Scope<'a>) {
     (resource, scope)
 }
 
-fn endpoint<'a>(cursor: &mut Cursor<'a>) -> Result<Endpoint<'a>> {
+/// Reads an endpoint; any other value is an empty one.
+pub(super) fn endpoint<'a>(cursor: &mut Cursor<'a>) -> Result<Endpoint<'a>> {
     let mut endpoint = Endpoint::default();
     cursor.object(|cursor, key| {
         match key {
@@ -335,11 +391,16 @@ fn endpoint<'a>(cursor: &mut Cursor<'a>) -> Result<Endpoint<'a>> {
     Ok(endpoint)
 }
 
+/// The time of an annotation, in ns.
+pub(super) fn annotation_time(text: &str) -> Option<i64> {
+    time_ns(text, UNIT_NS)
+}
+
 fn annotation<'a>(cursor: &mut Cursor<'a>) -> Result<Event<'a>> {
     let mut event = Event::default();
     cursor.object(|cursor, key| {
         match key {
-            "timestamp" => event.time_ns = cursor.text()?.and_then(|text| time_ns(&text, UNIT_NS)),
+            "timestamp" => event.time_ns = cursor.text()?.as_deref().and_then(annotation_time),
             "value" => event.name = cursor.text()?.unwrap_or_default(),
             _ => cursor.skip()?,
         }

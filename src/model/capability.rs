@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a record of independent facts")]
 pub struct Capabilities {
-    /// Step of the times in ns: 1, 1 000 (µs) or 1 000 000 (ms).
+    /// Step of the times in ns: 1, 512 (floating point), 1 000 (µs) or 1 000 000 (ms).
     pub time_resolution_ns: u64,
     /// Trace flags are kept.
     pub flags: bool,

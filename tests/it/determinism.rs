@@ -417,6 +417,10 @@ fn both_depths_tell_the_same() {
     for case in cases() {
         let bytes = case.bytes();
         let direct = of_bytes(&bytes);
+        // OTLP has no place to say that a trace was cut.
+        if direct.coverage.not_judged.truncated_traces > 0 {
+            continue;
+        }
         let mut written = Vec::new();
         write_otlp_json_lines(&whole_spans(&bytes, direct.inputs[0].format.as_deref()), &mut written)
             .unwrap();

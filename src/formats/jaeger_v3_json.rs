@@ -1,0 +1,134 @@
+//! Jaeger's stable query API: `{"result":{"resourceSpans":[…]}}` of `/api/v3/traces`, one or, from
+//! older gateways that stream their answer, several one after the other. Inside stands OTLP JSON.
+//!
+//! Source of the rules: jaeger, `internal/proto/api_v3/query_service.proto` and the HTTP gateway
+//! beside its query service, which puts `TracesData` under `result` and failures under `error`.
+
+use super::framing::{ArrayRule, Framing, JsonFraming};
+use super::json::{Cursor, JsonError, Result, each_value};
+use super::otlp_json::{Decoder, OTLP_CAPABILITIES};
+use super::{Block, Format, FormatInfo, Head, Limits, SpanSink};
+use crate::model::Capabilities;
+
+/// Answers of Jaeger's `/api/v3/traces`.
+pub(super) struct JaegerV3Json;
+
+static INFO: FormatInfo = FormatInfo {
+    name: "jaeger-v3-json",
+    title: "Jaeger v3 JSON: answers of /api/v3/traces, one or several",
+    comes_from: "Jaeger's query API v3 (best with rawTraces=true)",
+    // What the storage keeps differs: Elasticsearch and Cassandra round times to µs and lose
+    // dropped counts. The best of them keeps all of OTLP.
+    capabilities: Capabilities { duplicates_visible: false, edited_by_source: true, ..OTLP_CAPABILITIES },
+};
+
+static FRAMING: JsonFraming = JsonFraming {
+    arrays: &[
+        ArrayRule { key: "resourceSpans", needs: None },
+        ArrayRule { key: "scopeSpans", needs: Some("resource") },
+        ArrayRule { key: "spans", needs: Some("scope") },
+    ],
+    top_level_arrays: true,
+};
+
+impl Format for JaegerV3Json {
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
+    }
+
+    fn detect(&self, head: &Head<'_>) -> bool {
+        head.has_any(&["result/resourceSpans", "result/resource_spans"])
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Json(&FRAMING)
+    }
+
+    fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
+        let mut otlp = Decoder::new(block);
+        each_value(block, limits, sink, |cursor, sink| value(&mut otlp, block, cursor, sink));
+    }
+}
+
+fn value<'a>(
+    otlp: &mut Decoder<'a>,
+    block: &Block,
+    cursor: &mut Cursor<'a>,
+    sink: &mut dyn SpanSink,
+) -> Result<()> {
+    match cursor.peek() {
+        Some(b'[') => return cursor.array(|cursor| value(otlp, block, cursor, sink)).map(drop),
+        Some(b'{') => {}
+        Some(_) if cursor.is_inside() => return cursor.skip(),
+        _ => return Err(JsonError::Unexpected("expected a JSON object")),
+    }
+    cursor.object(|cursor, key| match (key, cursor.peek()) {
+        ("result", Some(b'{' | b'[')) => otlp.root(cursor, sink),
+        ("error", Some(b'{')) => error(block, cursor, sink),
+        _ => cursor.skip(),
+    })?;
+    Ok(())
+}
+
+/// An error behind the results of a stream: what was found before it is not all.
+fn error(block: &Block, cursor: &mut Cursor<'_>, sink: &mut dyn SpanSink) -> Result<()> {
+    let is_replayed = cursor.at() < block.replayed;
+    let mut message = None;
+    cursor.object(|cursor, key| {
+        match key {
+            "message" => message = cursor.string_or_skip()?,
+            _ => cursor.skip()?,
+        }
+        Ok(())
+    })?;
+    if !is_replayed {
+        sink.partial(message.as_deref().unwrap_or("an error without a message"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::whole::testing::{Told, decode};
+    use super::*;
+
+    fn result(id: &str) -> String {
+        format!(
+            r#"{{"result":{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"shop"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f","spanId":"{id}","startTimeUnixNano":"1","endTimeUnixNano":"2","flags":769}}]}}]}}]}}}}"#
+        )
+    }
+
+    fn read(text: &str) -> Told {
+        decode(&JaegerV3Json, text)
+    }
+
+    #[test]
+    fn reads_one_result_and_streams_of_results() {
+        let (one, two) = (result("a1"), result("b2"));
+        for text in [format!("{one}{two}"), format!("{one}\n{two}\n"), format!("[{one},{two}]")] {
+            let told = read(&text);
+            assert_eq!(told.services(), ["shop", "shop"], "{text}");
+            assert!(told.unreadable.is_empty() && told.rejects.is_empty() && told.partial.is_empty());
+            assert_eq!(told.spans()[0].parent_is_remote, Some(true));
+        }
+        for empty in [r#"{"result":{"resourceSpans":[]}}"#, r#"{"result":{}}"#, r#"{"result":null}"#] {
+            let told = read(empty);
+            assert!(told.spans().is_empty() && told.unreadable.is_empty(), "{empty}");
+        }
+    }
+
+    #[test]
+    fn an_error_behind_results_says_that_they_are_not_all() {
+        let told =
+            read(&format!(r#"{}{{"error":{{"httpCode":500,"message":"storage is gone"}}}}"#, result("a1")));
+        assert_eq!(told.spans().len(), 1);
+        assert_eq!(told.partial, ["storage is gone"]);
+    }
+
+    #[test]
+    fn a_cut_result_gives_its_whole_spans() {
+        let text = result("a1");
+        let told = read(&text[..text.len() - 3]);
+        assert_eq!((told.spans().len(), told.unreadable.len()), (1, 1));
+    }
+}
