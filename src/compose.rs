@@ -57,9 +57,9 @@ pub(crate) fn report(
     let lines = std::mem::take(&mut read.lines);
     let composer = Composer { analysis, inputs: read.inputs, settings, whole, lines };
     let exemplars = exemplars(analysis, settings.trace_url.as_deref());
-    let findings = analysis.findings.iter().zip(exemplars);
+    let findings = analysis.findings.iter().enumerate().zip(exemplars);
     let findings: Vec<report::Finding> =
-        findings.map(|(finding, exemplars)| composer.finding(finding, exemplars)).collect();
+        findings.map(|((place, finding), exemplars)| composer.finding(place, finding, exemplars)).collect();
     let mut coverage = composer.coverage(read.skipped_files);
     coverage.attributes_not_kept = std::mem::take(&mut read.attributes_not_kept);
     let failing = findings.iter().filter(|finding| finding.fails_gate).count();
@@ -279,13 +279,13 @@ impl Composer<'_> {
         )
     }
 
-    fn finding(&self, finding: &Finding, exemplars: Vec<Exemplar>) -> report::Finding {
+    fn finding(&self, place: usize, finding: &Finding, exemplars: Vec<Exemplar>) -> report::Finding {
         let gate = &self.settings.gate;
         let service = finding.to.as_ref().and_then(|side| side.service.as_deref());
         let is_ignored = gate.ignores.iter().any(|(rule, only)| {
             rule == finding.rule.name && only.as_deref().is_none_or(|only| Some(only) == service)
         });
-        let shown = leading_spans(finding);
+        let shown = leading_spans(place, finding);
         let warnings = self.backend_warnings(&shown);
         let evidence = finding.evidence().chain(&warnings).map(|evidence| Evidence {
             kind: evidence.kind().to_owned(),

@@ -12,32 +12,34 @@ use crate::report::{Exemplar, ExemplarSpan};
 use crate::store::partition::index_of_span;
 use crate::trace::{FlatPass, Parent, Scope, TraceView};
 
-/// Traces shown with a finding.
-const EXEMPLARS: usize = 3;
+/// How many traces are shown with a finding, by its place in the report: with many findings, those
+/// at the end have one trace or none, or the exemplars would be larger than all other memory.
+const EXEMPLARS: [(std::ops::Range<usize>, usize); 2] = [(0..50, 3), (50..500, 1)];
 /// A trace up to this size is shown whole; a larger one is cut around the break to this size.
 const EXEMPLAR_SPANS: usize = 40;
-/// Findings, from the gravest on, that have exemplars. Nobody looks at more; their number is
-/// bounded only by what the input names.
-const FINDINGS_SHOWN: usize = 1_000;
+fn most_exemplars(place: usize) -> usize {
+    EXEMPLARS.iter().find(|(places, _)| places.contains(&place)).map_or(0, |(_, most)| *most)
+}
 
-/// The affected spans that lead the exemplars of a finding, one a trace.
-pub(crate) fn leading_spans(finding: &Finding) -> Vec<Sampled> {
+/// The affected spans that lead the exemplars of the finding at this place in the report, one a trace.
+pub(crate) fn leading_spans(place: usize, finding: &Finding) -> Vec<Sampled> {
     let mut traces = BTreeSet::new();
     let leading = finding.occurrences.iter().filter(|span| traces.insert(span.trace_id));
-    leading.take(EXEMPLARS).copied().collect()
+    leading.take(most_exemplars(place)).copied().collect()
 }
 
 /// The spans that should be read whole for the report: those at which findings can be seen.
 pub(crate) fn wanted_whole(analysis: &Analysis) -> BTreeSet<(TraceId, SpanId)> {
-    let shown = analysis.findings.iter().take(FINDINGS_SHOWN).flat_map(leading_spans);
+    let findings = analysis.findings.iter().enumerate();
+    let shown = findings.flat_map(|(place, finding)| leading_spans(place, finding));
     shown.map(|span| (span.trace_id, span.span_id)).collect()
 }
 
 /// The exemplars of each finding. Every trace is looked at once, however many findings it shows.
 pub(crate) fn exemplars(analysis: &Analysis, trace_url: Option<&str>) -> Vec<Vec<Exemplar>> {
     let mut by_trace: BTreeMap<TraceId, Vec<(usize, Sampled)>> = BTreeMap::new();
-    for (number, finding) in analysis.findings.iter().enumerate().take(FINDINGS_SHOWN) {
-        for span in leading_spans(finding) {
+    for (number, finding) in analysis.findings.iter().enumerate() {
+        for span in leading_spans(number, finding) {
             by_trace.entry(span.trace_id).or_default().push((number, span));
         }
     }
