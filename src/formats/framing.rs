@@ -204,7 +204,7 @@ impl Splitter {
     /// An empty buffer for the next block.
     fn next_buffer(&mut self, begins_with: usize) -> Vec<u8> {
         let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.reserve(begins_with + self.block_bytes);
+        buffer.reserve_exact(begins_with + self.block_bytes);
         buffer
     }
 
@@ -218,7 +218,7 @@ impl Splitter {
             return;
         }
         // A hostile length must not reserve more than is really there.
-        self.buffer.reserve(missing.min(self.block_bytes));
+        self.buffer.reserve_exact(missing.min(self.block_bytes));
         match reader.take(missing as u64).read_to_end(&mut self.buffer) {
             Ok(read) => self.ended = read < missing,
             Err(source) => {
