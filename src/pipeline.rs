@@ -40,6 +40,10 @@ pub fn memory_input(path: &str, bytes: &'static [u8]) -> Expanded {
 
 /// Reads the inputs, analyses them and composes the report.
 pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
+    on_threads(settings, || run_here(inputs, settings, session))
+}
+
+fn run_here(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
     let mut examined = examine(inputs, settings, session);
     let wanted = exemplars::wanted_whole(&examined.analysis);
     let (whole, not_kept) = examined.read_whole(&wanted, Senders::NotNeeded, settings);
@@ -66,6 +70,15 @@ pub fn show(
 ) -> (ShowOutcome, Vec<String>) {
     // Every affected span is kept: any of them may be in the trace that is wanted.
     let settings = &Settings { occurrences: Occurrences::All, ..settings.clone() };
+    on_threads(settings, || show_here(prefix, inputs, settings, session))
+}
+
+fn show_here(
+    prefix: &str,
+    inputs: Expanded,
+    settings: &Settings,
+    session: Session<'_>,
+) -> (ShowOutcome, Vec<String>) {
     let mut examined = examine(inputs, settings, session);
     let failures = std::mem::take(&mut examined.failures);
     let found = match shown::find(prefix, &examined.analysis.store) {
@@ -91,8 +104,21 @@ struct Examined {
     interrupted: bool,
 }
 
+fn threads(settings: &Settings) -> usize {
+    settings.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Runs everything on one of as many threads as the settings say: what one step frees the next
+/// step can only use on the same thread.
+fn on_threads<T: Send>(settings: &Settings, work: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new().num_threads(threads(settings)).build() {
+        Ok(pool) => pool.install(work),
+        // Without threads of its own the analysis runs on the caller's.
+        Err(_) => work(),
+    }
+}
+
 fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Examined {
-    let threads = settings.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let capacity = match settings.occurrences {
         Occurrences::First(count) => count.max(compose::SAMPLE),
         Occurrences::All => usize::MAX,
@@ -100,31 +126,24 @@ fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Exami
     let options = ReadOptions {
         format: settings.input_format.as_deref().and_then(formats::by_name),
         limits: &settings.limits,
-        threads,
+        threads: threads(settings),
         capacity,
         spool_limit: settings.spool_limit,
         progress: session.progress,
         interrupted: session.interrupted,
     };
-    let work = || {
-        let read = read::read(inputs, options);
-        let scope = scope(&settings.filter, &read.store);
-        let abilities: Vec<InputAbility> = read.inputs.iter().map(ability).collect();
-        let analysis = analysis::analyse(read.store, &scope, read.seen, &abilities);
-        Examined {
-            analysis,
-            inputs: read.inputs,
-            spool: read.spool,
-            failures: read.failures,
-            damaged_inputs: read.damaged_inputs,
-            skipped_files: read.skipped_files,
-            interrupted: read.interrupted,
-        }
-    };
-    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-        Ok(pool) => pool.install(work),
-        // Without threads of its own the analysis runs on the caller's.
-        Err(_) => work(),
+    let read = read::read(inputs, options);
+    let scope = scope(&settings.filter, &read.store);
+    let abilities: Vec<InputAbility> = read.inputs.iter().map(ability).collect();
+    let analysis = analysis::analyse(read.store, &scope, read.seen, &abilities);
+    Examined {
+        analysis,
+        inputs: read.inputs,
+        spool: read.spool,
+        failures: read.failures,
+        damaged_inputs: read.damaged_inputs,
+        skipped_files: read.skipped_files,
+        interrupted: read.interrupted,
     }
 }
 

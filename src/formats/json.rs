@@ -128,17 +128,46 @@ impl<'a> Cursor<'a> {
             return self.leave();
         }
         loop {
-            if self.peek() != Some(b'"') {
-                return Err(self.unexpected("expected a member name in quotes"));
+            self.member(&mut member)?;
+            if !self.member_follows()? {
+                return Ok(true);
             }
-            let key = self.string_here()?;
-            self.expect(b':', "expected ':' after a member name")?;
-            member(self, &key)?;
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => return self.leave(),
-                _ => return Err(self.unexpected("expected ',' or '}' in an object")),
+        }
+    }
+
+    /// Like [`Self::object`] for an object that is here and of which the members up to this index,
+    /// at least one, were read already.
+    pub(super) fn object_behind(
+        &mut self,
+        at: usize,
+        mut member: impl FnMut(&mut Self, &str) -> Result<()>,
+    ) -> Result<()> {
+        self.enter()?;
+        self.at = at;
+        while self.member_follows()? {
+            self.member(&mut member)?;
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, take: &mut impl FnMut(&mut Self, &str) -> Result<()>) -> Result<()> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("expected a member name in quotes"));
+        }
+        let key = self.string_here()?;
+        self.expect(b':', "expected ':' after a member name")?;
+        take(self, &key)
+    }
+
+    /// Takes what stands behind a member: a comma, or the end of the object.
+    fn member_follows(&mut self) -> Result<bool> {
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
             }
+            Some(b'}') => self.leave().map(|_| false),
+            _ => Err(self.unexpected("expected ',' or '}' in an object")),
         }
     }
 
@@ -377,8 +406,13 @@ impl<'a> Cursor<'a> {
         Some((self.text?.get(at..end)?, end + 1))
     }
 
+    /// As many bytes as wanted, and the index behind them.
+    pub(super) fn chunk_at<const LEN: usize>(&self, at: usize) -> Option<(&'a [u8; LEN], usize)> {
+        Some((self.bytes.get(at..)?.first_chunk()?, at + LEN))
+    }
+
     /// The index behind this text, if it stands here.
-    fn literal_at<const LEN: usize>(&self, at: usize, literal: &[u8; LEN]) -> Option<usize> {
+    pub(super) fn literal_at<const LEN: usize>(&self, at: usize, literal: &[u8; LEN]) -> Option<usize> {
         (self.bytes.get(at..)?.first_chunk() == Some(literal)).then_some(at + LEN)
     }
 

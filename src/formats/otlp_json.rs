@@ -234,7 +234,16 @@ impl<'a> Decoder<'a> {
         let span = &mut self.span;
         span.position = self.block.position(cursor.at());
         let mut seen = Seen::default();
-        cursor.object(|cursor, key| span_member(span, &mut seen, cursor, key, sink))?;
+        let ids = usual_ids(cursor);
+        if let Some(ids) = &ids {
+            (span.trace_id, span.span_id, span.parent_span_id) = (ids.trace_id, ids.span_id, ids.parent);
+            seen = Seen { any: true, trace_id: true, span_id: true, ..seen };
+        }
+        let member = |cursor: &mut Cursor<'a>, key: &str| span_member(span, &mut seen, cursor, key, sink);
+        match ids {
+            Some(ids) => cursor.object_behind(ids.end, member)?,
+            None => cursor.object(member).map(drop)?,
+        }
         if seen.any {
             seen.complete(span);
             // Numbered at the first span that is delivered, so that serials have no gaps.
@@ -287,6 +296,45 @@ impl Seen {
                 span.malformed.push(Malformed { field, text: Cow::Borrowed("") });
             }
         }
+    }
+}
+
+/// The ids at the beginning of a span.
+struct UsualIds {
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent: Option<SpanId>,
+    /// Index behind them.
+    end: usize,
+}
+
+/// The ids of a span that begins with them, spelled as exporters do. Takes nothing.
+fn usual_ids(cursor: &Cursor<'_>) -> Option<UsualIds> {
+    let at = cursor.literal_at(cursor.at(), b"{\"traceId\":\"")?;
+    let (trace_id, at) = cursor.chunk_at::<32>(at)?;
+    let at = cursor.literal_at(at, b"\",\"spanId\":\"")?;
+    let (span_id, at) = cursor.chunk_at::<16>(at)?;
+    let mut end = cursor.literal_at(at, b"\"")?;
+    let mut parent = None;
+    if let Some(at) = cursor.literal_at(end, b",\"parentSpanId\":\"") {
+        end = match cursor.literal_at(at, b"\"") {
+            Some(end) => end,
+            None => {
+                let (text, at) = cursor.chunk_at::<16>(at)?;
+                parent = Some(as_written(read_span_id(text))?);
+                cursor.literal_at(at, b"\"")?
+            }
+        };
+    }
+    let (trace_id, span_id) = (as_written(read_trace_id(trace_id))?, as_written(read_span_id(span_id))?);
+    Some(UsualIds { trace_id, span_id, parent, end })
+}
+
+/// An id that was read without a repair.
+fn as_written<T>(id: IdText<T>) -> Option<T> {
+    match id {
+        IdText::Valid(id, None) => Some(id),
+        IdText::Valid(..) | IdText::Absent | IdText::Invalid(_) => None,
     }
 }
 

@@ -93,36 +93,72 @@ impl<'s> Wanted<'s> {
     fn of(span: &'s Span<'_>) -> Self {
         let mut wanted = Self::default();
         for attribute in &span.attributes {
-            let value = &attribute.value;
-            match &*attribute.key {
-                "http.request.method" => wanted.http_method.offer(0, value),
-                "http.method" => wanted.http_method.offer(1, value),
-                "http.route" => wanted.http_target.offer(0, value),
-                "url.path" => wanted.http_target.offer(1, value),
-                "url.full" => wanted.http_target.offer(2, value),
-                "http.target" => wanted.http_target.offer(3, value),
-                "http.url" => wanted.http_target.offer(4, value),
-                "rpc.system.name" => wanted.rpc_system.offer(0, value),
-                "rpc.system" => wanted.rpc_system.offer(1, value),
-                "rpc.service" => wanted.rpc_service.offer(0, value),
-                "rpc.method" => wanted.rpc_method.offer(0, value),
-                "messaging.system" => wanted.messaging_system.offer(0, value),
-                "messaging.operation.type" => wanted.messaging_operation.offer(0, value),
-                "messaging.operation" => wanted.messaging_operation.offer(1, value),
-                "messaging.destination.template" => wanted.messaging_destination.offer(0, value),
-                "messaging.destination.name" => wanted.messaging_destination.offer(1, value),
-                "messaging.destination" => wanted.messaging_destination.offer(2, value),
-                "messaging.message.id" => wanted.message_id.offer(0, value),
-                "messaging.message_id" => wanted.message_id.offer(1, value),
-                "service.peer.name" => wanted.peer.offer(0, value),
-                "peer.service" => wanted.peer.offer(1, value),
-                "server.address" => wanted.peer.offer(2, value),
-                "net.peer.name" => wanted.peer.offer(3, value),
-                "http.host" => wanted.peer.offer(4, value),
+            let (key, value) = (&*attribute.key, &attribute.value);
+            // Most keys are told apart by their first letter.
+            match key.as_bytes().first() {
+                Some(b'h') => wanted.http(key, value),
+                Some(b'u') => wanted.url(key, value),
+                Some(b'r') => wanted.rpc(key, value),
+                Some(b'm') => wanted.messaging(key, value),
+                Some(b's' | b'p' | b'n') => wanted.peer(key, value),
                 _ => {}
             }
         }
         wanted
+    }
+
+    fn http(&mut self, key: &str, value: &'s Value<'s>) {
+        match key {
+            "http.request.method" => self.http_method.offer(0, value),
+            "http.method" => self.http_method.offer(1, value),
+            "http.route" => self.http_target.offer(0, value),
+            "http.target" => self.http_target.offer(3, value),
+            "http.url" => self.http_target.offer(4, value),
+            "http.host" => self.peer.offer(4, value),
+            _ => {}
+        }
+    }
+
+    fn url(&mut self, key: &str, value: &'s Value<'s>) {
+        match key {
+            "url.path" => self.http_target.offer(1, value),
+            "url.full" => self.http_target.offer(2, value),
+            _ => {}
+        }
+    }
+
+    fn rpc(&mut self, key: &str, value: &'s Value<'s>) {
+        match key {
+            "rpc.system.name" => self.rpc_system.offer(0, value),
+            "rpc.system" => self.rpc_system.offer(1, value),
+            "rpc.service" => self.rpc_service.offer(0, value),
+            "rpc.method" => self.rpc_method.offer(0, value),
+            _ => {}
+        }
+    }
+
+    fn messaging(&mut self, key: &str, value: &'s Value<'s>) {
+        match key {
+            "messaging.system" => self.messaging_system.offer(0, value),
+            "messaging.operation.type" => self.messaging_operation.offer(0, value),
+            "messaging.operation" => self.messaging_operation.offer(1, value),
+            "messaging.destination.template" => self.messaging_destination.offer(0, value),
+            "messaging.destination.name" => self.messaging_destination.offer(1, value),
+            "messaging.destination" => self.messaging_destination.offer(2, value),
+            "messaging.message.id" => self.message_id.offer(0, value),
+            "messaging.message_id" => self.message_id.offer(1, value),
+            _ => {}
+        }
+    }
+
+    fn peer(&mut self, key: &str, value: &'s Value<'s>) {
+        match key {
+            "service.peer.name" => self.peer.offer(0, value),
+            "peer.service" => self.peer.offer(1, value),
+            "server.address" => self.peer.offer(2, value),
+            "net.peer.name" => self.peer.offer(3, value),
+            _ => {}
+        }
     }
 }
 
