@@ -153,6 +153,7 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     let mut not_possible: Vec<_> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.not_possible(&case)).collect();
     not_possible.sort_unstable();
+    corpus.forget_samples();
     let of_corpus = findings.iter().flat_map(|finding| &finding.corpus_traces);
     let mut affected: Vec<TraceId> = seen.traces().iter().chain(of_corpus).copied().collect();
     affected.sort_unstable();

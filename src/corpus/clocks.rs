@@ -166,6 +166,11 @@ impl ClockPairs {
         self.hops.drain(&mut other.hops);
     }
 
+    /// Gives the memory of the hops back.
+    pub(super) fn forget_samples(&mut self) {
+        self.hops = BottomK::new(0);
+    }
+
     /// Once everything is merged.
     pub(super) fn finish(&mut self) {
         self.hops.finish();
@@ -174,25 +179,24 @@ impl ClockPairs {
     /// The hops by caller and callee; those within one process are left out.
     pub fn by_readers(&self, names: &Names) -> BTreeMap<(ClockReader, ClockReader), PairedHops> {
         let readers = Readers::of(names);
-        let mut paired: BTreeMap<(u32, u32), PairedHops> = BTreeMap::new();
-        for hop in self.hops.finished() {
+        let hops = self.hops.finished();
+        let mut paired: Vec<(u32, u32, u32)> = Vec::new();
+        for (hop, index) in hops.iter().zip(0..) {
             let (client, server) = (readers.number(names, hop.client), readers.number(names, hop.server));
-            if client == server || ![client, server].iter().all(|number| readers.is_identified(*number)) {
-                continue;
+            if client != server && [client, server].iter().all(|number| readers.is_identified(*number)) {
+                paired.push((client, server, index));
             }
-            let step = |operation| self.steps.get(&operation).copied().unwrap_or(1);
-            let resolution_ns = step(hop.client).max(step(hop.server));
-            let pairs = paired
-                .entry((client, server))
-                .or_insert_with(|| PairedHops { hops: Vec::new(), resolution_ns });
-            pairs.resolution_ns = pairs.resolution_ns.max(resolution_ns);
-            pairs.hops.push(*hop);
         }
-        let reader = |number: u32| readers.sorted[number as usize].clone();
-        paired
-            .into_iter()
-            .map(|((client, server), pairs)| ((reader(client), reader(server)), pairs))
-            .collect()
+        paired.sort_unstable();
+        let step = |operation| self.steps.get(&operation).copied().unwrap_or(1);
+        let pairs = paired.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)).map(|pair| {
+            let hops: Vec<Hop> = pair.iter().map(|(_, _, index)| hops[*index as usize]).collect();
+            let steps = hops.iter().map(|hop| step(hop.client).max(step(hop.server)));
+            let resolution_ns = steps.max().unwrap_or(1);
+            let reader = |number: u32| readers.sorted[number as usize].clone();
+            ((reader(pair[0].0), reader(pair[0].1)), PairedHops { hops, resolution_ns })
+        });
+        pairs.collect()
     }
 
     /// Services that make or take calls without saying on which host or in which process they run.

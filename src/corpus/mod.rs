@@ -75,6 +75,12 @@ impl Corpus {
         self.span_ids.sample.drain(&mut other.span_ids.sample);
     }
 
+    /// Gives the memory of the samples back, once everything is judged.
+    pub fn forget_samples(&mut self) {
+        self.clocks.forget_samples();
+        self.span_ids.sample = BottomK::new(0);
+    }
+
     /// Joins another corpus.
     pub fn merge(&mut self, other: Self) {
         for (site, profile) in other.sites.into_iter().enumerate() {

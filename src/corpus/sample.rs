@@ -49,6 +49,10 @@ pub fn hash_span_id(span_id: SpanId) -> u64 {
     xxh64(&span_id.0.to_be_bytes(), 0)
 }
 
+/// Samples of more members get all the memory that they can need at once, up to a bound.
+const LARGE: usize = 1 << 10;
+const MOST_RESERVED: usize = 1 << 17;
+
 /// The `capacity` smallest members by hash.
 #[derive(Clone, Debug)]
 pub struct BottomK<T> {
@@ -78,8 +82,11 @@ impl<T: Hashed> BottomK<T> {
         }
         let most = self.capacity.saturating_add(self.capacity / 4).min(usize::MAX - 1);
         if self.members.len() == self.members.capacity() {
-            // Doubling would reserve far more than is ever used.
-            self.members.reserve_exact(self.members.len().max(8).min(most + 1 - self.members.len()));
+            // Doubling a large sample would leave as much behind, and reserve more than is ever used.
+            let room = most + 1 - self.members.len();
+            let len = self.members.len();
+            let step = if len < LARGE { len.max(8) } else { len.max(MOST_RESERVED) };
+            self.members.reserve_exact(step.min(room));
         }
         self.members.push(member);
         if self.members.len() > most {
