@@ -317,13 +317,12 @@ fn usual_ids(cursor: &Cursor<'_>) -> Option<UsualIds> {
     let mut end = cursor.literal_at(at, b"\"")?;
     let mut parent = None;
     if let Some(at) = cursor.literal_at(end, b",\"parentSpanId\":\"") {
-        end = match cursor.literal_at(at, b"\"") {
-            Some(end) => end,
-            None => {
-                let (text, at) = cursor.chunk_at::<16>(at)?;
-                parent = Some(as_written(read_span_id(text))?);
-                cursor.literal_at(at, b"\"")?
-            }
+        end = if let Some(end) = cursor.literal_at(at, b"\"") {
+            end
+        } else {
+            let (text, at) = cursor.chunk_at::<16>(at)?;
+            parent = Some(as_written(read_span_id(text))?);
+            cursor.literal_at(at, b"\"")?
         };
     }
     let (trace_id, span_id) = (as_written(read_trace_id(trace_id))?, as_written(read_span_id(span_id))?);
