@@ -21,7 +21,6 @@ use crate::config::{Query, Window};
 use crate::formats::{self, Format};
 use crate::model::ids::{IdText, read_trace_id};
 use crate::model::{Capabilities, TraceId, time};
-use crate::suggest;
 
 /// Jaeger's default, see its `tenancy.header`.
 pub(super) const TENANT_HEADER: &str = "x-tenant";
@@ -202,11 +201,7 @@ fn older_spelling(name: &str) -> Option<&'static str> {
 fn services(query: &Query, known: &[String]) -> Result<Vec<String>, FetchProblem> {
     for name in &query.services {
         if !known.contains(name) && query.trace_ids.is_empty() {
-            return Err(FetchProblem::NoService {
-                name: name.clone(),
-                similar: suggest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
-                known: known.iter().take(NAMED).cloned().collect(),
-            });
+            return Err(FetchProblem::no_service(name, known, NAMED));
         }
     }
     Ok(if query.services.is_empty() { known.to_vec() } else { query.services.clone() })
