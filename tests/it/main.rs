@@ -5,6 +5,7 @@
 
 mod check;
 mod determinism;
+mod double;
 mod matrix;
 mod reports;
 mod support;
