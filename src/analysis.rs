@@ -13,7 +13,7 @@ use crate::report::CheckNotPossible;
 #[cfg(test)]
 use crate::store::ingest::WorkerStore;
 use crate::store::{Partition, SpanRecord, Store};
-use crate::trace::{FlatPass, Scope, TraceCounts};
+use crate::trace::{FlatPass, Scope, TraceCounts, TraceView};
 
 /// What the analysis of a store gave.
 pub struct Analysis {
@@ -31,6 +31,10 @@ pub struct Analysis {
     pub traces_affected: u64,
     /// Records that are not judged because of the filter.
     pub outside_filter: u64,
+    /// Traces that are not judged because spans before the window may be missing.
+    pub window_edge_traces: u64,
+    /// Traces that are not judged because they may still grow.
+    pub settle_traces: u64,
     /// Findings in report order.
     pub findings: Vec<Finding>,
     /// Checks that could not be made.
@@ -52,6 +56,8 @@ struct Collected {
     truncated_trace_pairs: u64,
     traces_by_input: Vec<u64>,
     judged: u64,
+    window_edge_traces: u64,
+    settle_traces: u64,
 }
 
 impl Collected {
@@ -63,6 +69,8 @@ impl Collected {
             truncated_trace_pairs: 0,
             traces_by_input: vec![0; inputs],
             judged: 0,
+            window_edge_traces: 0,
+            settle_traces: 0,
         }
     }
 
@@ -72,13 +80,15 @@ impl Collected {
         self.counts += other.counts;
         self.truncated_trace_pairs += other.truncated_trace_pairs;
         self.judged += other.judged;
+        self.window_edge_traces += other.window_edge_traces;
+        self.settle_traces += other.settle_traces;
         for (own, count) in self.traces_by_input.iter_mut().zip(other.traces_by_input) {
             *own += count;
         }
         self
     }
 
-    fn partition(&mut self, store: &Store, partition: &Partition, scope: &Scope) {
+    fn partition(&mut self, store: &Store, partition: &Partition, scope: &Scope, abilities: &[InputAbility]) {
         let mut pass = FlatPass::default();
         let mut inputs: Vec<usize> = Vec::new();
         let (mut low64, mut short, mut long) = (None, 0_u64, 0_u64);
@@ -106,6 +116,17 @@ impl Collected {
             if store.accounting.truncated.contains(&trace.trace_id) {
                 continue;
             }
+            match doubt(&trace, &inputs, abilities) {
+                None => {}
+                Some(Doubt::WindowEdge) => {
+                    self.window_edge_traces += 1;
+                    continue;
+                }
+                Some(Doubt::Settling) => {
+                    self.settle_traces += 1;
+                    continue;
+                }
+            }
             self.corpus.observe(&trace);
             for analyzer in analyzers::ALL {
                 analyzer.observe_trace(&trace, &mut self.seen);
@@ -125,7 +146,7 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     let collected = rayon::broadcast(|_| {
         let mut collected = Collected::new(capacity, input_count);
         while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
-            collected.partition(&store, partition, scope);
+            collected.partition(&store, partition, scope, inputs);
             let mut samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
             samples.drain_samples(&mut collected.corpus);
         }
@@ -139,6 +160,8 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
         truncated_trace_pairs,
         traces_by_input,
         judged,
+        window_edge_traces,
+        settle_traces,
     } = collected.unwrap_or_else(|| Collected::new(capacity, input_count));
     let outside_filter = store.len() as u64 - judged;
     seen.merge(span_level);
@@ -167,9 +190,42 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
         traces_by_input,
         traces_affected,
         outside_filter,
+        window_edge_traces,
+        settle_traces,
         findings,
         not_possible,
     }
+}
+
+/// Why a trace is not judged although it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// What it lacks may lie before the window.
+    WindowEdge,
+    /// What it lacks may still come.
+    Settling,
+}
+
+/// A parent that starts so long before its orphan, in ns, may lie outside a window that the orphan
+/// is inside of: most requests are over within a minute, which is also what clients and servers
+/// wait for by default.
+const NEAR_THE_EDGE: i64 = 60_000_000_000;
+
+fn doubt(trace: &TraceView<'_>, inputs: &[usize], abilities: &[InputAbility]) -> Option<Doubt> {
+    let horizons = inputs.iter().filter_map(|input| abilities.get(*input)).map(|ability| ability.horizon);
+    let (mut whole_from_ns, mut settled_ns) = (None, None);
+    for horizon in horizons {
+        whole_from_ns = whole_from_ns.max(horizon.whole_from_ns);
+        settled_ns = settled_ns.or(horizon.settled_ns).min(horizon.settled_ns.or(settled_ns));
+    }
+    let end = || trace.spans.iter().map(SpanRecord::end_ns).max();
+    if settled_ns.is_some_and(|settled_ns| end() > Some(settled_ns)) {
+        return Some(Doubt::Settling);
+    }
+    let is_complete = trace.counts.orphan_spans == 0 && trace.counts.traces_without_root == 0;
+    let start = || trace.spans.iter().map(SpanRecord::start_ns).min();
+    let edge_ns = whole_from_ns?.saturating_add(NEAR_THE_EDGE);
+    (!is_complete && start() < Some(edge_ns)).then_some(Doubt::WindowEdge)
 }
 
 /// The order of every report: severity, confidence, traces, lower bound of the rate, rule, fingerprint.

@@ -8,12 +8,11 @@ use crate::corpus::sample::Sampled;
 use crate::exemplars::{exemplars, leading_spans};
 use crate::exit::Exit;
 use crate::finding::{self, Finding};
-use crate::formats::Format;
 use crate::formats::whole::WholeSpan;
 use crate::gate::Readings;
 use crate::model::time::rfc3339;
 use crate::model::value::first_of;
-use crate::model::{SpanId, TraceId, Value};
+use crate::model::{self, SpanId, TraceId, Value};
 use crate::read::ReadInput;
 use crate::report::{
     self, Capabilities, Coverage, Evidence, Exemplar, FindingState, Input, LimitReached, Location, NotJudged,
@@ -124,7 +123,7 @@ impl Composer<'_> {
                 traces: *traces,
                 first_time: totals.first_ns.map(rfc3339),
                 last_time: totals.last_ns.map(rfc3339),
-                capabilities: Some(capabilities(read.format)),
+                capabilities: Some(capabilities(read.capabilities)),
                 path,
             }
         });
@@ -203,6 +202,14 @@ impl Composer<'_> {
             limit: limit.as_str().to_owned(),
             flag: limit.flag().to_owned(),
         });
+        let of_sources = self.inputs.iter().zip(&accounting.inputs).flat_map(|(read, totals)| {
+            read.limits.iter().map(|limit| LimitReached {
+                input: read.input.path.clone(),
+                offset: totals.bytes,
+                limit: limit.as_str().to_owned(),
+                flag: limit.flag().to_owned(),
+            })
+        });
         Coverage {
             records_seen: accounting.spans() + accounting.rejected(),
             rejected_spans: accounting.rejected(),
@@ -215,11 +222,12 @@ impl Composer<'_> {
             invented_rows: accounting.invented_rows,
             partial_sources: self.partial_sources(),
             outside_filter: self.analysis.outside_filter,
-            limits_reached: limits.collect(),
+            limits_reached: limits.chain(of_sources).collect(),
             attributes_not_kept: Vec::new(),
             not_judged: NotJudged {
                 truncated_traces: accounting.truncated.len() as u64,
-                ..NotJudged::default()
+                window_edge_traces: self.analysis.window_edge_traces,
+                settle_traces: self.analysis.settle_traces,
             },
             checks_not_possible: self.analysis.not_possible.clone(),
         }
@@ -249,6 +257,7 @@ impl Composer<'_> {
             partial_reasons: self.partial_sources().into_iter().map(|source| source.reason).collect(),
             input_format: self.settings.input_format.clone(),
             interrupted: read.interrupted,
+            nothing_found: self.inputs.iter().find_map(|read| read.nothing_found.clone()),
             filter_hint: (self.analysis.counts.traces == 0).then(|| self.filter_hint()),
         }
     }
@@ -375,8 +384,7 @@ impl Composer<'_> {
     }
 }
 
-fn capabilities(format: &dyn Format) -> Capabilities {
-    let known = format.info().capabilities;
+fn capabilities(known: model::Capabilities) -> Capabilities {
     Capabilities {
         time_resolution_ns: known.time_resolution_ns,
         flags: known.flags,

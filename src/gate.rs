@@ -30,6 +30,8 @@ pub struct Readings {
     pub input_format: Option<String>,
     /// Reading was interrupted.
     pub interrupted: bool,
+    /// What to look at when a backend found nothing.
+    pub nothing_found: Option<String>,
     /// What the filter flags could have named, when they let nothing through.
     pub filter_hint: Option<String>,
 }
@@ -126,6 +128,9 @@ impl GateSettings {
 fn no_traces(readings: &Readings) -> String {
     let message = "no traces were judged; no data is not health";
     if let Some(hint) = readings.filter_hint.as_ref().filter(|_| readings.spans > 0) {
+        return format!("{message}; {hint}");
+    }
+    if let Some(hint) = readings.nothing_found.as_ref().filter(|_| readings.spans == 0) {
         return format!("{message}; {hint}");
     }
     match &readings.input_format {

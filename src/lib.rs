@@ -29,4 +29,5 @@ pub mod report;
 pub mod shown;
 pub mod sources;
 pub mod store;
+mod suggest;
 pub mod trace;

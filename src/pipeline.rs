@@ -148,8 +148,7 @@ fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Exami
 }
 
 fn ability(read: &ReadInput) -> InputAbility {
-    let info = read.format.info();
-    InputAbility { format: info.name, capabilities: info.capabilities }
+    InputAbility { format: read.format.info().name, capabilities: read.capabilities, horizon: read.horizon }
 }
 
 /// Whether the resources and scopes of whole spans are wanted as well. They may stand far away.

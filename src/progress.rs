@@ -13,6 +13,15 @@ pub trait Progress: Sync {
     /// So many more spans were decoded.
     fn spans(&self, _spans: u64) {}
 
+    /// A backend gave so many more traces, from this stretch of time where it is known.
+    fn fetched(&self, _traces: u64, _window: Option<&str>) {}
+
+    /// A request to a backend and what came of it, in one line.
+    fn request(&self, _line: &str) {}
+
+    /// Something that the user should know and that changes nothing in the report.
+    fn warn(&self, _line: &str) {}
+
     /// What to do when standard input gives no byte for a while.
     fn waiting_for_stdin(&self) -> Box<dyn FnOnce() + Send> {
         Box::new(|| ())

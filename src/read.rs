@@ -9,13 +9,15 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::analysis::observe_span;
 use crate::analyzers::observations::Observations;
+use crate::config::Backend;
 use crate::formats::{self, Block, Detection, Format, Head, Limit, Limits, Origin, RejectReason, SpanSink};
-use crate::model::{Repair, Span, TraceId};
+use crate::model::{Capabilities, Horizon, Repair, Span, TraceId};
 use crate::progress::Progress;
 use crate::sources::blocks::{BlockIndex, BlockReader, Stop};
+use crate::sources::remote::{self, Outcome, ReachedLimit};
 use crate::sources::spool::Spool;
 use crate::sources::stdin::{NOTICE_AFTER, interruptible, wait_notice};
-use crate::sources::{self, Compression, Expanded, Input, InputKind, Opened};
+use crate::sources::{self, Compression, Expanded, Input, InputKind, Opened, SourceError, SourceProblem};
 use crate::store::Store;
 use crate::store::ingest::WorkerStore;
 use crate::store::record::MAX_INPUTS;
@@ -51,6 +53,14 @@ pub struct ReadInput {
     pub index: BlockIndex,
     /// Whether it can be read again.
     pub repeatable: bool,
+    /// What it can tell.
+    pub capabilities: Capabilities,
+    /// Which of its traces can be judged; files give no bounds.
+    pub horizon: Horizon,
+    /// Flags of limits on whole traces that its source reached.
+    pub limits: Vec<ReachedLimit>,
+    /// What to look at when its source found nothing.
+    pub nothing_found: Option<String>,
 }
 
 /// Everything after reading.
@@ -196,6 +206,8 @@ struct Reader<'o> {
     stops: Vec<(usize, Stop)>,
     spool: Spool,
     failures: Vec<String>,
+    /// Why sources gave less than they were asked for, by input.
+    partial: Vec<(usize, String)>,
     skipped_files: u64,
 }
 
@@ -218,6 +230,7 @@ impl<'o> Reader<'o> {
             stops: Vec::new(),
             spool: Spool::new(options.spool_limit),
             failures,
+            partial: Vec::new(),
             skipped_files: expanded.skipped_files,
         }
     }
@@ -252,6 +265,11 @@ impl<'o> Reader<'o> {
 
     /// Returns how many bytes of the input, as stored, the progress was told of.
     fn read_opened(&mut self, input: Input) -> u64 {
+        if let InputKind::Backend(backend) = &input.kind {
+            let backend = backend.clone();
+            self.read_backend(input, &backend);
+            return 0;
+        }
         let opened = match self.open(&input) {
             Ok(opened) => opened,
             Err(error) => {
@@ -279,13 +297,13 @@ impl<'o> Reader<'o> {
         }
     }
 
-    fn open(&self, input: &Input) -> Result<Opened<'o>, sources::SourceError> {
+    fn open(&self, input: &Input) -> Result<Opened<'o>, SourceError> {
         if input.kind != InputKind::Stdin {
             return sources::open(input, self.options.limits);
         }
         let notice = self.options.progress.waiting_for_stdin();
         let stdin = interruptible(wait_notice(io::stdin(), NOTICE_AFTER, notice), self.options.interrupted);
-        let stdin = stdin.map_err(|error| sources::SourceError::io(&input.path, error))?;
+        let stdin = stdin.map_err(|error| SourceError::io(&input.path, error))?;
         sources::open_stream(input, Box::new(stdin), self.options.limits)
     }
 
@@ -299,6 +317,41 @@ impl<'o> Reader<'o> {
             Detection::Other(message) => Err((message, "")),
             Detection::Unknown(message) => Err((message, NAME_THE_FORMAT)),
         }
+    }
+
+    /// Asks a backend and reads what it answers as the answers come.
+    fn read_backend(&mut self, input: Input, backend: &Backend) {
+        let options = self.options;
+        let asked = remote::ask(backend, options.limits, options.progress, options.interrupted);
+        let (answering, asked) = match asked {
+            Ok(answering) => answering,
+            Err(outcome) => return self.take_outcome(&input.path, None, outcome),
+        };
+        let stream = answering.stream.read_while(options.interrupted, options.progress);
+        let path = input.path.clone();
+        let opened = match sources::open_stream(&input, Box::new(stream), options.limits) {
+            Ok(opened) => opened,
+            Err(error) => return self.failures.push(sentence(&error, &error.help())),
+        };
+        let number = self.inputs.len();
+        self.read_blocks(input, opened, answering.format);
+        self.inputs[number].capabilities = answering.capabilities;
+        self.take_outcome(&path, Some(number), asked.finish());
+    }
+
+    /// What a backend leaves beside its documents. `number` is that of the input, if it has one.
+    fn take_outcome(&mut self, path: &str, number: Option<usize>, outcome: Outcome) {
+        outcome.warnings.iter().for_each(|warning| self.options.progress.warn(warning));
+        if let Some(problem) = outcome.failure {
+            let error = SourceError::new(path, SourceProblem::Backend(problem));
+            self.failures.push(sentence(&error, &error.help()));
+        }
+        let Some(number) = number else { return };
+        self.partial.extend(outcome.partial.into_iter().map(|reason| (number, reason)));
+        let input = &mut self.inputs[number];
+        input.horizon = outcome.horizon;
+        input.limits = outcome.limits;
+        input.nothing_found = outcome.nothing_found;
     }
 
     fn read_blocks(&mut self, input: Input, opened: Opened<'_>, format: &'static dyn Format) -> u64 {
@@ -331,7 +384,17 @@ impl<'o> Reader<'o> {
             }
         }
         let index = blocks.into_index();
-        self.inputs.push(ReadInput { input, format, compression, index, repeatable });
+        self.inputs.push(ReadInput {
+            input,
+            format,
+            compression,
+            index,
+            repeatable,
+            capabilities: format.info().capabilities,
+            horizon: Horizon::default(),
+            limits: Vec::new(),
+            nothing_found: None,
+        });
         counted
     }
 
@@ -341,6 +404,7 @@ impl<'o> Reader<'o> {
             inputs: self.inputs,
             spool: self.spool,
             failures: self.failures,
+            partial: self.partial,
             skipped_files: self.skipped_files,
             interrupted,
         };
@@ -353,6 +417,7 @@ struct Draft {
     inputs: Vec<ReadInput>,
     spool: Spool,
     failures: Vec<String>,
+    partial: Vec<(usize, String)>,
     skipped_files: u64,
     interrupted: bool,
 }
@@ -374,6 +439,9 @@ impl Draft {
         for (mut sighting, translation) in sightings.into_iter().zip(&translations) {
             sighting.translate(&translation.operations, &store.names);
             seen.merge(sighting);
+        }
+        for (input, reason) in self.partial {
+            store.accounting.partial(input, reason.into_boxed_str());
         }
         let mut failures = self.failures;
         let mut damaged_inputs = 0;

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::corpus::Corpus;
 use crate::finding::{Evidence, Finding, side};
-use crate::model::{Capabilities, Span};
+use crate::model::{Capabilities, Horizon, Span};
 use crate::report::{CheckNotPossible, Remedy, Severity, Side};
 use crate::store::{Names, SiteId};
 use crate::trace::TraceView;
@@ -97,8 +97,10 @@ pub trait Analyzer: Sync {
 pub struct InputAbility {
     /// Name of its format.
     pub format: &'static str,
-    /// What the format can tell.
+    /// What it can tell.
     pub capabilities: Capabilities,
+    /// Which of its traces can be judged.
+    pub horizon: Horizon,
 }
 
 /// Everything that is known when it comes to judging.

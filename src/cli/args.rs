@@ -54,6 +54,11 @@ pub(super) struct CheckArgs {
     pub(super) input: InputArgs,
     #[command(flatten, next_help_heading = "Source")]
     pub(super) source: SourceArgs,
+    /// Judge this trace only; a backend is asked for it by its id (repeatable)
+    #[arg(long = "trace-id", value_name = "ID", help_heading = "Source")]
+    pub(super) trace_ids: Vec<String>,
+    #[command(flatten, next_help_heading = "Backend")]
+    pub(super) backend: BackendArgs,
     #[command(flatten, next_help_heading = "Analysis")]
     pub(super) analysis: AnalysisArgs,
     #[command(flatten, next_help_heading = "Gate")]
@@ -90,24 +95,82 @@ pub(super) struct InputArgs {
 
 #[derive(Debug, Default, Args)]
 pub(super) struct SourceArgs {
-    /// Judge spans of this service only (repeatable); other spans still count as parents
+    /// Files: judge spans of this service only, other spans still count as parents. Backends: fetch
+    /// the traces in which it takes part (repeatable)
     #[arg(long = "service", value_name = "NAME")]
     pub(super) services: Vec<String>,
-    /// Judge this trace only (repeatable)
-    #[arg(long = "trace-id", value_name = "ID")]
-    pub(super) trace_ids: Vec<String>,
-    /// Judge the last part of the data only, such as 15m or 1h30m, counted from its newest end
+    /// The last part only, such as 15m or 1h30m. Files: counted from their newest span. Backends:
+    /// counted from now [default for backends: 1h]
     #[arg(long, value_name = "DURATION", value_parser = values::duration, conflicts_with = "from")]
     pub(super) since: Option<i64>,
-    /// Judge spans that start at this time or later: RFC 3339, a date, or a Unix time
+    /// Spans that start at this time or later: RFC 3339, a date, or a Unix time
     #[arg(long, value_name = "TIME", value_parser = values::instant)]
     pub(super) from: Option<i64>,
-    /// Judge spans that start at this time or earlier
+    /// Spans that start before this time
     #[arg(long, value_name = "TIME", value_parser = values::instant)]
     pub(super) to: Option<i64>,
     /// Judge this deployment.environment.name only (repeatable)
     #[arg(long = "env", value_name = "NAME")]
     pub(super) environments: Vec<String>,
+}
+
+#[derive(Debug, Default, Args)]
+#[group(id = "backend", multiple = true)]
+pub(super) struct BackendUrls {
+    /// Ask the query API of Jaeger, such as http://localhost:16686
+    #[arg(long, value_name = "URL", value_parser = values::backend_url)]
+    pub(super) jaeger: Option<String>,
+    /// Ask SigNoz, such as http://localhost:8080
+    #[arg(long, value_name = "URL", value_parser = values::backend_url)]
+    pub(super) signoz: Option<String>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct BackendArgs {
+    #[command(flatten)]
+    pub(super) urls: BackendUrls,
+    /// Fetch traces with this operation
+    #[arg(long, value_name = "NAME", requires = "backend")]
+    pub(super) operation: Option<String>,
+    /// Fetch traces with a span that has this attribute (repeatable)
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = values::tag, requires = "backend")]
+    pub(super) tags: Vec<(String, String)>,
+    /// Fetch traces with a span of this duration or longer, such as 500ms
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, requires = "backend")]
+    pub(super) min_duration: Option<i64>,
+    /// Most traces to fetch; they come whole [default: 1000]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one, requires = "backend")]
+    pub(super) limit: Option<usize>,
+    /// Fetch no further trace after so many spans [default: 10000000]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one, requires = "backend")]
+    pub(super) max_spans: Option<usize>,
+    /// Longest time for fetching; what came until then is reported [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, requires = "backend")]
+    pub(super) deadline: Option<i64>,
+    /// Do not judge traces that ended so short a time ago: spans may still come [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, requires = "backend")]
+    pub(super) settle: Option<i64>,
+    /// Tenant to ask for
+    #[arg(long, value_name = "NAME", requires = "backend")]
+    pub(super) tenant: Option<String>,
+    /// Header that names the tenant [default: that of the backend]
+    #[arg(long, value_name = "NAME", requires = "tenant", hide_short_help = true)]
+    pub(super) tenant_header: Option<String>,
+    /// File with a bearer token; or set TRACEMEND_BEARER_TOKEN
+    #[arg(long, value_name = "FILE", requires = "backend", hide_short_help = true)]
+    pub(super) bearer_token_file: Option<PathBuf>,
+    /// File with user:password; or set TRACEMEND_BASIC_AUTH
+    #[arg(long, value_name = "FILE", requires = "backend", hide_short_help = true)]
+    pub(super) basic_auth_file: Option<PathBuf>,
+    /// File with an API key of SigNoz; or set SIGNOZ_API_KEY
+    #[arg(long, value_name = "FILE", requires = "signoz", hide_short_help = true)]
+    pub(super) api_key_file: Option<PathBuf>,
+    /// File with further headers, one `Name: value` a line; or set TRACEMEND_HEADERS
+    #[arg(long, value_name = "FILE", requires = "backend", hide_short_help = true)]
+    pub(super) header_file: Option<PathBuf>,
+    /// Believe any certificate
+    #[arg(long, requires = "backend", hide_short_help = true)]
+    pub(super) insecure: bool,
 }
 
 #[derive(Debug, Default, Args)]
@@ -174,7 +237,7 @@ pub(super) struct OutputArgs {
     /// Less: -q prints findings only, -qq nothing
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
     pub(super) quiet: u8,
-    /// More: every evidence, every input, longer examples
+    /// More: every evidence, every input, longer examples, every request to a backend
     #[arg(short, long, action = ArgAction::Count)]
     pub(super) verbose: u8,
 }
@@ -197,6 +260,10 @@ pub(super) struct ShowArgs {
     pub(super) demo: bool,
     #[command(flatten, next_help_heading = "Input")]
     pub(super) input: InputArgs,
+    #[command(flatten, next_help_heading = "Source")]
+    pub(super) source: SourceArgs,
+    #[command(flatten, next_help_heading = "Backend")]
+    pub(super) backend: BackendArgs,
     #[command(flatten, next_help_heading = "Output")]
     pub(super) output: ShowOutputArgs,
 }
@@ -209,7 +276,7 @@ pub(super) struct ShowOutputArgs {
     /// No progress on stderr
     #[arg(long)]
     pub(super) no_progress: bool,
-    /// More: the attributes of every span
+    /// More: the attributes of every span, every request to a backend
     #[arg(short, long)]
     pub(super) verbose: bool,
 }

@@ -22,10 +22,14 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
     let rules: Vec<&str> = crate::analyzers::rules().iter().map(|rule| rule.name).collect();
     let settings = settings::check(args, &rules, terminal)?;
     let progress = progress::on_stderr(terminal, wanted_progress(&args.output));
-    let inputs = sources::expand(&settings.inputs);
+    let inputs = sources::expand(&settings.inputs).with_backends(&settings.backends);
     let report = pipeline::run(inputs, &settings, session::with(progress.as_ref()));
     progress.finish();
-    let inputs: Vec<String> = settings.inputs.iter().map(|input| text::shell_word(input)).collect();
+    let files = settings.inputs.iter().map(|input| text::shell_word(input));
+    let backends = settings.backends.iter();
+    let backends =
+        backends.map(|backend| format!("{} {}", backend.kind.flag(), text::shell_word(&backend.url)));
+    let inputs: Vec<String> = files.chain(backends).collect();
     name_reasons(&report, &args.output);
     write_reports(&report, &args.output, &inputs.join(" "), terminal)?;
     Ok(ExitCode::from(report.exit_code))
@@ -53,8 +57,8 @@ fn name_reasons(report: &Report, output: &OutputArgs) {
 /// What a run with these flags may say while it works.
 fn wanted_progress(output: &OutputArgs) -> Wanted {
     match (output.quiet, output.no_progress) {
-        (0, false) => Wanted::Bar,
-        (0, true) => Wanted::Notices,
+        (0, false) => Wanted::Bar { requests: output.verbose > 0 },
+        (0, true) => Wanted::Notices { requests: output.verbose > 0 },
         _ => Wanted::Nothing,
     }
 }

@@ -2,6 +2,7 @@
 //! [`crate::config::Settings`] in `settings.rs`.
 
 mod args;
+mod backends;
 mod check;
 mod completions;
 mod demo;
@@ -12,7 +13,6 @@ mod rules;
 mod session;
 mod settings;
 mod show;
-mod suggest;
 mod terminal;
 mod values;
 

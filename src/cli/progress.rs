@@ -8,6 +8,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal::Terminal;
 use crate::progress::{NoProgress, Progress};
+use crate::render::text;
 
 /// How much a run may say on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,17 +16,23 @@ pub(super) enum Wanted {
     /// Nothing.
     Nothing,
     /// Only what a user has to know to go on.
-    Notices,
+    Notices {
+        /// Every request to a backend as well.
+        requests: bool,
+    },
     /// A bar as well, where there is a terminal.
-    Bar,
+    Bar {
+        /// Every request to a backend as well.
+        requests: bool,
+    },
 }
 
 /// What fits the terminal and the flags.
 pub(super) fn on_stderr(terminal: &Terminal, wanted: Wanted) -> Box<dyn Progress> {
     match wanted {
         Wanted::Nothing => Box::new(NoProgress),
-        Wanted::Bar if terminal.stderr && !terminal.dumb => Box::new(Bar::new()),
-        Wanted::Bar | Wanted::Notices => Box::new(Notices),
+        Wanted::Bar { requests } if terminal.stderr && !terminal.dumb => Box::new(Bar::new(requests)),
+        Wanted::Bar { requests } | Wanted::Notices { requests } => Box::new(Notices { requests }),
     }
 }
 
@@ -36,10 +43,28 @@ fn say_waiting() {
     let _ = writeln!(io::stderr(), "{WAITING}");
 }
 
+/// Backends are not trusted, nor what they answer.
+fn say(line: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "{}", text::clean(line));
+}
+
 /// No bar: stderr is a file or a pipe, or nobody wants to see one.
-struct Notices;
+struct Notices {
+    requests: bool,
+}
 
 impl Progress for Notices {
+    fn request(&self, line: &str) {
+        if self.requests {
+            say(line);
+        }
+    }
+
+    fn warn(&self, line: &str) {
+        say(&format!("warning: {line}"));
+    }
+
     fn waiting_for_stdin(&self) -> Box<dyn FnOnce() + Send> {
         Box::new(say_waiting)
     }
@@ -49,15 +74,18 @@ impl Progress for Notices {
 struct Bar {
     bar: ProgressBar,
     spans: AtomicU64,
+    /// Traces of backends.
+    traces: AtomicU64,
+    requests: bool,
 }
 
 impl Bar {
-    fn new() -> Self {
+    fn new(requests: bool) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-        bar.set_style(style("{spinner} {binary_bytes} · {msg} · {binary_bytes_per_sec}"));
+        bar.set_style(style("{spinner} {prefix}{binary_bytes} · {msg} · {binary_bytes_per_sec}"));
         bar.set_message("0 spans");
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, spans: AtomicU64::new(0) }
+        Self { bar, spans: AtomicU64::new(0), traces: AtomicU64::new(0), requests }
     }
 }
 
@@ -81,6 +109,22 @@ impl Progress for Bar {
         self.bar.set_message(format!("{} spans", HumanCount(spans)));
     }
 
+    fn fetched(&self, traces: u64, window: Option<&str>) {
+        let traces = self.traces.fetch_add(traces, Ordering::Relaxed) + traces;
+        let window = window.map_or_else(String::new, |window| format!(" · {window}"));
+        self.bar.set_prefix(format!("{} traces{window} · ", HumanCount(traces)));
+    }
+
+    fn request(&self, line: &str) {
+        if self.requests {
+            self.bar.suspend(|| say(line));
+        }
+    }
+
+    fn warn(&self, line: &str) {
+        self.bar.suspend(|| say(&format!("warning: {line}")));
+    }
+
     fn waiting_for_stdin(&self) -> Box<dyn FnOnce() + Send> {
         let bar = self.bar.clone();
         Box::new(move || bar.suspend(say_waiting))
@@ -102,7 +146,7 @@ mod tests {
 
     #[test]
     fn counts_what_it_is_told() {
-        let bar = Bar::new();
+        let bar = Bar::new(false);
         bar.bytes(1);
         assert_eq!(bar.bar.length(), None, "without a size there is no end in sight");
         bar.expect_bytes(10);

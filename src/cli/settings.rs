@@ -4,25 +4,38 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 
-use super::args::{CheckArgs, DemoArgs, InputArgs, OutputArgs};
-use super::suggest;
+use super::args::{BackendArgs, CheckArgs, DemoArgs, InputArgs, OutputArgs, ShowArgs, SourceArgs};
+use super::backends::backends;
 use super::terminal::Terminal;
 use crate::config::{Filter, GateSettings, Settings};
 use crate::formats::Limits;
+use crate::model::TraceId;
+use crate::suggest;
 
 /// Settings of `check`.
 pub(super) fn check(args: &CheckArgs, rules: &[&str], terminal: &Terminal) -> Result<Settings> {
-    let mut settings = inputs(&args.input, terminal)?;
     let source = &args.source;
     if let (Some(from), Some(to)) = (source.from, source.to) {
         ensure!(from <= to, "--from is later than --to");
     }
+    let trace_ids: Vec<String> = args.trace_ids.iter().map(|text| trace_id(text)).collect::<Result<_>>()?;
+    let mut settings = if has_backend(&args.backend) {
+        let whole = trace_ids.iter().map(|id| whole_id(id)).collect::<Option<Vec<_>>>();
+        let Some(whole) = whole else {
+            bail!("--trace-id: a backend has to be asked for a whole id, of 32 or 16 hex digits");
+        };
+        asked(&args.input, &args.backend, source, &whole, terminal)?
+    } else {
+        inputs(&args.input, terminal)?
+    };
+    // Backends select whole traces by service and window, and all of these traces is judged.
+    let of_files = if settings.backends.is_empty() { source } else { &SourceArgs::default() };
     settings.filter = Filter {
-        services: source.services.clone(),
-        trace_ids: source.trace_ids.iter().map(|text| trace_id(text)).collect::<Result<_>>()?,
-        from_ns: source.from,
-        to_ns: source.to,
-        since_ns: source.since,
+        services: of_files.services.clone(),
+        trace_ids,
+        from_ns: of_files.from,
+        to_ns: of_files.to,
+        since_ns: of_files.since,
         environments: source.environments.clone(),
     };
     settings.gate = GateSettings {
@@ -55,6 +68,55 @@ fn trace_id(text: &str) -> Result<String> {
     Ok(prefix)
 }
 
+/// Settings of `show`; `prefix` is the beginning of the id that is wanted.
+pub(super) fn show(args: &ShowArgs, prefix: &str, terminal: &Terminal) -> Result<Settings> {
+    if has_backend(&args.backend) {
+        // Part of an id is looked for among the traces that the window has.
+        let ids: Vec<TraceId> = whole_id(prefix).into_iter().collect();
+        return asked(&args.input, &args.backend, &args.source, &ids, terminal);
+    }
+    let source = &args.source;
+    let is_filtered = !source.services.is_empty()
+        || !source.environments.is_empty()
+        || source.since.or(source.from).or(source.to).is_some();
+    ensure!(
+        !is_filtered,
+        "here --service, --env, --since, --from and --to say what to ask a backend for\n  \
+         name one with --jaeger or --signoz"
+    );
+    inputs(&args.input, terminal)
+}
+
+/// A trace id as a backend wants it; a 64-bit id has 16 digits.
+fn whole_id(digits: &str) -> Option<TraceId> {
+    let is_whole = matches!(digits.len(), 16 | 32);
+    u128::from_str_radix(digits, 16).ok().filter(|id| is_whole && *id != 0).map(TraceId)
+}
+
+const fn has_backend(args: &BackendArgs) -> bool {
+    args.urls.jaeger.is_some() || args.urls.signoz.is_some()
+}
+
+/// What to read when backends are asked: them, and the files that are named as well.
+fn asked(
+    input: &InputArgs,
+    args: &BackendArgs,
+    source: &SourceArgs,
+    trace_ids: &[TraceId],
+    terminal: &Terminal,
+) -> Result<Settings> {
+    let mut settings = match input.inputs.as_slice() {
+        [] => without_inputs(input),
+        _ => inputs(input, terminal)?,
+    };
+    settings.backends = backends(args, source, trace_ids, terminal.now_ns)?;
+    settings.filter.environments.clone_from(&source.environments);
+    if let [only] = settings.backends.as_slice() {
+        settings.trace_url = Some(format!("{}{}", only.url, only.kind.trace_page()));
+    }
+    Ok(settings)
+}
+
 /// The part of the settings that says what to read.
 pub(super) fn inputs(args: &InputArgs, terminal: &Terminal) -> Result<Settings> {
     let mut inputs = args.inputs.clone();
@@ -65,14 +127,17 @@ pub(super) fn inputs(args: &InputArgs, terminal: &Terminal) -> Result<Settings> 
     let stdins = inputs.iter().filter(|input| *input == "-").count();
     ensure!(stdins <= 1, "`-` is given {stdins} times; stdin can be read once");
     ensure!(inputs.iter().all(|input| !input.is_empty()), "an input is empty text");
+    Ok(Settings { inputs, ..without_inputs(args) })
+}
+
+fn without_inputs(args: &InputArgs) -> Settings {
     let defaults = Settings::default();
-    Ok(Settings {
-        inputs,
+    Settings {
         input_format: args.input_format.clone(),
         limits: limits(args),
         spool_limit: args.spool_limit.unwrap_or(defaults.spool_limit),
         ..defaults
-    })
+    }
 }
 
 fn limits(args: &InputArgs) -> Limits {
@@ -108,7 +173,9 @@ fn output(args: &OutputArgs, settings: &mut Settings) -> Result<()> {
         let input = settings.inputs.iter().any(|input| same_file(Path::new(input), path));
         ensure!(!input, "{} is an input; writing the report there would destroy it", path.display());
     }
-    settings.trace_url.clone_from(&args.trace_url);
+    if args.trace_url.is_some() {
+        settings.trace_url.clone_from(&args.trace_url);
+    }
     Ok(())
 }
 

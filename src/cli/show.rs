@@ -25,12 +25,14 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let (outcome, failures) = if args.demo {
         pipeline::show(&prefix, demo::sample(), &Settings::default(), session::quiet())
     } else {
-        let settings = settings::inputs(&args.input, terminal)?;
-        let wanted = if args.output.no_progress { Wanted::Notices } else { Wanted::Bar };
+        let settings = settings::show(args, &prefix, terminal)?;
+        let requests = args.output.verbose;
+        let wanted =
+            if args.output.no_progress { Wanted::Notices { requests } } else { Wanted::Bar { requests } };
         let progress = progress::on_stderr(terminal, wanted);
         let shown = pipeline::show(
             &prefix,
-            sources::expand(&settings.inputs),
+            sources::expand(&settings.inputs).with_backends(&settings.backends),
             &settings,
             session::with(progress.as_ref()),
         );

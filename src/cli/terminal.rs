@@ -1,7 +1,8 @@
-//! What surrounds the process: terminals, and the environment variables that concern them.
+//! What surrounds the process: terminals, the environment variables that concern them, the clock.
 
 use std::env;
 use std::io::{self, IsTerminal as _};
+use std::time::SystemTime;
 
 use super::args::ColorWhen;
 
@@ -26,6 +27,8 @@ pub(super) struct Terminal {
     pub(super) force_color: bool,
     /// The terminal knows no escape sequences.
     pub(super) dumb: bool,
+    /// Time of the run, ns since the Unix epoch.
+    pub(super) now_ns: i64,
 }
 
 impl Terminal {
@@ -41,6 +44,9 @@ impl Terminal {
             no_color: set("NO_COLOR") || env::var_os("CLICOLOR").is_some_and(|value| value == "0"),
             force_color: on("CLICOLOR_FORCE") || on("FORCE_COLOR"),
             dumb: env::var_os("TERM").is_some_and(|value| value == "dumb"),
+            now_ns: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)),
         }
     }
 

@@ -6,6 +6,7 @@ use super::args::{ReportFile, Top};
 use crate::config::Occurrences;
 use crate::model::time;
 use crate::render::{self, text};
+use crate::sources;
 
 /// Names of the input formats.
 pub(super) fn format_names() -> Vec<&'static str> {
@@ -102,6 +103,20 @@ pub(super) fn report_file(value: &str) -> Result<ReportFile, String> {
     }
 }
 
+/// Address of a backend, as it will be shown.
+pub(super) fn backend_url(value: &str) -> Result<String, String> {
+    let url = sources::base_url(value).map_err(|problem| format!("{problem}; {}", problem.help()))?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// `KEY=VALUE`
+pub(super) fn tag(value: &str) -> Result<(String, String), String> {
+    match value.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as http.route=/orders".to_owned()),
+    }
+}
+
 /// An address with `{trace_id}` in it.
 pub(super) fn trace_url(value: &str) -> Result<String, String> {
     if !value.contains("{trace_id}") {
@@ -164,6 +179,21 @@ mod tests {
         for wrong in ["json", "json=", "json=-", "yaml=x"] {
             assert!(report_file(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn backend_urls() {
+        assert_eq!(backend_url("http://localhost:16686/"), Ok("http://localhost:16686".to_owned()));
+        assert_eq!(backend_url("https://host/jaeger/?x#y"), Ok("https://host/jaeger".to_owned()));
+        assert!(backend_url("localhost:16686").unwrap_err().contains("https://host:port"));
+        let with_password = backend_url("http://user:hush@host").unwrap_err();
+        assert!(with_password.contains("TRACEMEND_BASIC_AUTH") && !with_password.contains("hush"));
+    }
+
+    #[test]
+    fn tags() {
+        assert_eq!(tag("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(tag("a").is_err() && tag("=b").is_err());
     }
 
     #[test]

@@ -25,6 +25,16 @@ pub struct Capabilities {
     pub edited_by_source: bool,
 }
 
+/// Which traces of an input can be judged. A file is what it is; a backend that is asked for a
+/// stretch of time cuts traces at its edges, and the youngest traces still grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Horizon {
+    /// Spans that start earlier may be missing, in ns since the Unix epoch.
+    pub whole_from_ns: Option<i64>,
+    /// Traces with a span that ends later may still grow, in ns since the Unix epoch.
+    pub settled_ns: Option<i64>,
+}
+
 /// Something that was put right while reading; counted in coverage, never silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Repair {

@@ -10,7 +10,7 @@ pub mod span;
 pub mod time;
 pub mod value;
 
-pub use capability::{Capabilities, Repair};
+pub use capability::{Capabilities, Horizon, Repair};
 pub use ids::{SpanId, TraceId};
 pub use resource::{Resource, Scope};
 pub use span::{Event, Link, Malformed, Span, SpanField, SpanKind, StatusCode};

@@ -13,7 +13,7 @@ pub fn line_numbers(input: &Input, offsets: &[u64]) -> io::Result<Vec<u64>> {
     match &input.kind {
         InputKind::File(path) => count(File::open(path)?, offsets),
         InputKind::Memory(bytes) => count(*bytes, offsets),
-        InputKind::Stdin => Err(io::ErrorKind::Unsupported.into()),
+        InputKind::Stdin | InputKind::Backend(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

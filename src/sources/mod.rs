@@ -1,10 +1,15 @@
-//! WHERE bytes come from: files, folders, globs, stdin. A source gives bytes and says why it gave
-//! only a part; it knows nothing about spans.
+//! WHERE bytes come from: files, folders, globs, stdin, backends. A source gives bytes and says why
+//! it gave only a part; it knows nothing about spans.
 
 pub mod blocks;
+mod fetch_problem;
+mod http;
+mod jaeger;
 pub mod lines;
 mod open;
+pub mod remote;
 pub mod reread;
+mod signoz;
 pub mod spool;
 pub mod stdin;
 mod walk;
@@ -12,8 +17,12 @@ mod walk;
 use std::path::PathBuf;
 use std::{fs, io};
 
+pub use fetch_problem::FetchProblem;
+pub use http::base_url;
 pub use open::{Compression, Damage, Opened, ReadProblem, StoredBytes, open, open_stream};
 pub use walk::{Expanded, expand};
+
+use crate::config::Backend;
 
 /// One thing to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +45,17 @@ impl Input {
                 metadata.is_file().then_some(metadata.len())
             }
             InputKind::Memory(bytes) => Some(bytes.len() as u64),
-            InputKind::Stdin => None,
+            InputKind::Stdin | InputKind::Backend(_) => None,
         }
+    }
+}
+
+/// A backend as an input.
+pub fn backend_input(backend: &Backend) -> Input {
+    Input {
+        path: format!("{} {}", backend.kind.flag(), backend.url),
+        kind: InputKind::Backend(Box::new(backend.clone())),
+        named: true,
     }
 }
 
@@ -50,6 +68,8 @@ pub enum InputKind {
     Stdin,
     /// Bytes that are part of the program.
     Memory(&'static [u8]),
+    /// Answers of a backend.
+    Backend(Box<Backend>),
 }
 
 /// An input that cannot be read at all.
@@ -94,10 +114,13 @@ pub enum SourceProblem {
     /// The operating system says something else.
     #[error("{0}")]
     Io(io::Error),
+    /// A backend gave nothing.
+    #[error("{0}")]
+    Backend(FetchProblem),
 }
 
 impl SourceError {
-    fn new(path: impl Into<String>, problem: SourceProblem) -> Self {
+    pub(crate) fn new(path: impl Into<String>, problem: SourceProblem) -> Self {
         Self { path: path.into(), problem }
     }
 
@@ -132,6 +155,7 @@ impl SourceError {
             SourceProblem::BadPattern(_) => {
                 "write `[*]`, `[?]` or `[[]` for a file name that contains such a character".to_owned()
             }
+            SourceProblem::Backend(problem) => problem.help(),
             SourceProblem::Io(_) => "copy the file to a local disk and read it from there".to_owned(),
         }
     }

@@ -151,6 +151,7 @@ pub fn open(input: &Input, limits: &Limits) -> Result<Opened<'static>, SourceErr
             opened.file_size = Some(bytes.len() as u64);
             return Ok(opened);
         }
+        InputKind::Backend(_) => return Err(SourceError::io(&input.path, io::ErrorKind::Unsupported.into())),
         InputKind::File(path) => path,
     };
     let failed = |error| SourceError::io(&input.path, error);

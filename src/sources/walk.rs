@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Input, InputKind, SourceError, SourceProblem};
+use super::{Input, InputKind, SourceError, SourceProblem, backend_input};
+use crate::config::Backend;
 
 /// What the arguments stand for.
 #[derive(Debug, Default)]
@@ -31,6 +32,13 @@ pub fn expand(args: &[String]) -> Expanded {
 }
 
 impl Expanded {
+    /// The same with these backends behind the files.
+    #[must_use]
+    pub fn with_backends(mut self, backends: &[Backend]) -> Self {
+        self.inputs.extend(backends.iter().map(backend_input));
+        self
+    }
+
     fn argument(&mut self, arg: &str) {
         if arg == "-" {
             self.inputs.push(Input { path: arg.to_owned(), kind: InputKind::Stdin, named: true });

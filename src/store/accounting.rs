@@ -219,6 +219,11 @@ impl Accounting {
         }
     }
 
+    /// Notes why a source gave only a part.
+    pub fn partial(&mut self, input: usize, reason: Box<str>) {
+        self.partial.entry(input).or_default().add(reason);
+    }
+
     /// Where inputs were ended by a limit.
     pub const fn limits(&self) -> &InputLimits {
         &self.limits

@@ -2,7 +2,7 @@
 
 /// The candidate nearest to `word`, if it is near enough to be meant: the first that begins with
 /// it, or one with few other characters.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str> + Clone,
 ) -> Option<&'a str> {
@@ -21,7 +21,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// `; did you mean …?`, or nothing.
-pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     nearest(word, candidates).map_or_else(String::new, |candidate| format!("; did you mean `{candidate}`?"))
 }
 

@@ -1,6 +1,10 @@
 //! What a run was asked to do, validated. Command line and configuration end here; nothing below
 //! knows where a setting came from.
 
+mod backend;
+
+pub use backend::{Backend, BackendKind, Connection, Query, Secret, Window};
+
 use crate::formats::Limits;
 use crate::report::{Confidence, Severity};
 
@@ -9,6 +13,8 @@ use crate::report::{Confidence, Severity};
 pub struct Settings {
     /// Files, folders, globs, or `-` for standard input, as given.
     pub inputs: Vec<String>,
+    /// Backends to ask.
+    pub backends: Vec<Backend>,
     /// Format of every input; detected from the bytes when `None`.
     pub input_format: Option<String>,
     /// Which spans are judged.
@@ -31,6 +37,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             inputs: Vec::new(),
+            backends: Vec::new(),
             input_format: None,
             filter: Filter::default(),
             gate: GateSettings::default(),

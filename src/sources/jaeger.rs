@@ -1,0 +1,614 @@
+//! Jaeger's query API: `/api/v3` where it is, the older `/api` elsewhere.
+//!
+//! Traces are asked for raw. Otherwise Jaeger moves times, renames ids and drops copies before it
+//! answers (`adjuster/standard.go`), and hides with it what is looked for here. Which parameters a
+//! server knows is asked with a value that no server accepts: one that knows the parameter refuses
+//! it, one that does not ignores it.
+//!
+//! Source: Jaeger's HTTP handlers (`query_parser.go`, `apiv3/http_gateway.go`) of v1.76 and v2.20.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, VecDeque};
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::fetch_problem::FetchProblem;
+use super::http::{Answer, Ask, CONCURRENCY, Client};
+use super::remote::Fetch;
+use crate::config::{Query, Window};
+use crate::formats::{self, Format};
+use crate::model::ids::{IdText, read_trace_id};
+use crate::model::{Capabilities, TraceId, time};
+use crate::suggest;
+
+/// Jaeger's default, see its `tenancy.header`.
+pub(super) const TENANT_HEADER: &str = "x-tenant";
+
+/// How to get past a proxy in front of Jaeger, which knows no users of its own.
+pub(super) const HOW_TO_LOG_IN: &str = "a proxy in front of it asks for credentials: give a token with TRACEMEND_BEARER_TOKEN or \
+     --bearer-token-file, user:password with TRACEMEND_BASIC_AUTH or --basic-auth-file, or a header with \
+     --header-file";
+
+/// Most traces of one search. Search has no pages, so a window that has as many is halved.
+const DEPTH: u64 = 200;
+
+/// Least traces of one search, however many services share the limit.
+const LEAST_DEPTH: u64 = 20;
+
+/// Windows are not cut shorter than this, in ns.
+const SHORTEST: i64 = 1_000_000;
+
+/// Elasticsearch and OpenSearch are read from an hour before the window on
+/// (`tracestore/core/reader.go`); the other storages give traces whole.
+const READ_AROUND: i64 = 3_600_000_000_000;
+
+/// How far around the window a trace is looked for when the window has none, in ns: 30 days.
+const LOOK_AROUND: i64 = 30 * 24 * 3_600_000_000_000;
+
+/// A value that no parameter of Jaeger has.
+const NO_VALUE: &str = "tracemend";
+
+/// Services named in messages.
+const NAMED: usize = 8;
+
+/// Asks for what the query wants.
+pub(super) async fn fetch(fetch: &mut Fetch) -> Result<(), FetchProblem> {
+    let (api, known) = probe(&fetch.client, &fetch.query).await?;
+    let format = api.format();
+    let capabilities = Capabilities {
+        duplicates_visible: api.is_raw,
+        edited_by_source: !api.is_raw,
+        ..format.info().capabilities
+    };
+    let services = services(&fetch.query, &known)?;
+    if !api.is_raw {
+        let warning = "this Jaeger gives no raw traces: it has changed times and dropped copies before";
+        fetch.outcome.warnings.push(warning.to_owned());
+    }
+    fetch.begin(format, capabilities).await;
+    if !fetch.query.trace_ids.is_empty() {
+        return by_id(fetch, api).await;
+    }
+    fetch.outcome.horizon.whole_from_ns = Some(fetch.query.window.from_ns.saturating_sub(READ_AROUND));
+    let found = search(fetch, api, &services).await?;
+    if !found {
+        fetch.outcome.nothing_found = Some(nothing_found(fetch, api, &services).await);
+    }
+    Ok(())
+}
+
+/// Which API is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Generation {
+    /// `/api/v3`, OTLP in an envelope.
+    V3,
+    /// `/api`, made for Jaeger's user interface.
+    V1,
+}
+
+/// What a server can do.
+#[derive(Clone, Copy, Debug)]
+struct Api {
+    generation: Generation,
+    /// Traces can be had as they were stored.
+    is_raw: bool,
+    /// Search gives them raw. Otherwise each has to be fetched by its id.
+    raw_search: bool,
+}
+
+impl Api {
+    fn format(self) -> &'static dyn Format {
+        let name = match self.generation {
+            Generation::V3 => "jaeger-v3-json",
+            Generation::V1 => "jaeger-json",
+        };
+        // Both names stand in the list; a test holds that.
+        formats::by_name(name).unwrap_or(formats::ALL[0])
+    }
+}
+
+/// Finds out what is there, and which services it knows.
+async fn probe(client: &Client, query: &Query) -> Result<(Api, Vec<String>), FetchProblem> {
+    let ask = Ask::get("api/v3/services", &[]);
+    let answer = client.send(&ask).await?;
+    if let Some(known) = services_in(&answer) {
+        // With a service, since some storages refuse a search without.
+        let search = ask_v3(query, known.first().map_or("", |name| name), query.window, 1);
+        let raw = knows(client, &search, "query.rawTraces").await?;
+        let tags = query.tags.is_empty() || knows(client, &search, "query.attributes").await?;
+        if raw && tags {
+            return Ok((Api { generation: Generation::V3, is_raw: true, raw_search: true }, known));
+        }
+        return match older(client, query).await {
+            Ok((api, _)) => Ok((api, known)),
+            Err(_) if !tags => Err(FetchProblem::NotThisApi {
+                api: "Jaeger",
+                path: "/api/v3/traces".to_owned(),
+                reason: "this version cannot search by attributes, leave --tag out".to_owned(),
+            }),
+            Err(_) => Ok((Api { generation: Generation::V3, is_raw: false, raw_search: false }, known)),
+        };
+    }
+    if answer.status != 404 {
+        let refusal = client.refusal(&ask, &answer);
+        // A page can also come from a proxy that knows the older API only.
+        return older(client, query).await.map_err(|_| refusal);
+    }
+    older(client, query).await
+}
+
+/// The older API.
+async fn older(client: &Client, query: &Query) -> Result<(Api, Vec<String>), FetchProblem> {
+    let ask = Ask::get("api/services", &[]);
+    let answer = client.send(&ask).await?;
+    let Some(known) = services_in(&answer) else {
+        return Err(match answer.status {
+            404 => FetchProblem::NoApi { api: "query API of Jaeger", path: "/api/services".to_owned() },
+            _ if answer.is_success() && !answer.body.trim_ascii_start().starts_with(b"<") => {
+                not_jaeger("/api/services", "it lists no services")
+            }
+            _ => client.refusal(&ask, &answer),
+        });
+    };
+    let raw_search =
+        knows(client, &ask_v1(query, known.first().map_or("", |name| name), query.window, 1), "raw").await?;
+    Ok((Api { generation: Generation::V1, is_raw: true, raw_search }, known))
+}
+
+/// `{"services":[…]}` of v3, `{"data":[…]}` of v1; `null` when there are none.
+fn services_in(answer: &Answer) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Services {
+        #[serde(alias = "data")]
+        services: Option<Vec<String>>,
+    }
+    if !answer.is_success() || !answer.body.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    let value: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    // `{}` is what v3 says when it knows none.
+    let is_empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+    if !is_empty && value.get("services").is_none() && value.get("data").is_none() {
+        return None;
+    }
+    let services: Services = serde_json::from_value(value).ok()?;
+    let mut names = services.services.unwrap_or_default();
+    names.sort_unstable();
+    Some(names)
+}
+
+/// Whether a server knows a parameter: then it refuses a value that makes no sense.
+async fn knows(client: &Client, search: &Search, name: &str) -> Result<bool, FetchProblem> {
+    let mut query = search.query.clone();
+    query.retain(|(key, _)| canonical(key) != canonical(name));
+    query.push((name, NO_VALUE.to_owned()));
+    if let Some(older) = older_spelling(name) {
+        query.push((older, NO_VALUE.to_owned()));
+    }
+    Ok(client.send(&Ask::get(search.path, &query)).await?.status == 400)
+}
+
+fn canonical(key: &str) -> String {
+    key.replace('_', "").to_ascii_lowercase()
+}
+
+fn older_spelling(name: &str) -> Option<&'static str> {
+    (name == "query.rawTraces").then_some("query.raw_traces")
+}
+
+/// The services to search by: those that are named, or all.
+fn services(query: &Query, known: &[String]) -> Result<Vec<String>, FetchProblem> {
+    for name in &query.services {
+        if !known.contains(name) && query.trace_ids.is_empty() {
+            return Err(FetchProblem::NoService {
+                name: name.clone(),
+                similar: suggest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
+                known: known.iter().take(NAMED).cloned().collect(),
+            });
+        }
+    }
+    Ok(if query.services.is_empty() { known.to_vec() } else { query.services.clone() })
+}
+
+/// A search as path and parameters.
+struct Search {
+    path: &'static str,
+    query: Vec<(&'static str, String)>,
+}
+
+/// Both spellings are sent: servers before v2.10 or so know the one with underscores only.
+fn ask_v3(query: &Query, service: &str, window: Window, depth: u64) -> Search {
+    let mut parameters = Vec::new();
+    let mut both = |new: &'static str, old: &'static str, value: &str| {
+        parameters.extend([(new, value.to_owned()), (old, value.to_owned())]);
+    };
+    if !service.is_empty() {
+        both("query.serviceName", "query.service_name", service);
+    }
+    if let Some(operation) = &query.operation {
+        both("query.operationName", "query.operation_name", operation);
+    }
+    both("query.startTimeMin", "query.start_time_min", &time::rfc3339(window.from_ns));
+    both("query.startTimeMax", "query.start_time_max", &time::rfc3339(window.to_ns));
+    both("query.searchDepth", "query.search_depth", &depth.to_string());
+    if let Some(shortest) = query.min_duration_ns {
+        both("query.durationMin", "query.duration_min", &format!("{shortest}ns"));
+    }
+    both("query.rawTraces", "query.raw_traces", "true");
+    parameters.push(("query.num_traces", depth.to_string()));
+    if !query.tags.is_empty() {
+        parameters.push(("query.attributes", json_of_tags(query)));
+    }
+    Search { path: "api/v3/traces", query: parameters }
+}
+
+fn ask_v1(query: &Query, service: &str, window: Window, depth: u64) -> Search {
+    let mut parameters = vec![
+        ("service", service.to_owned()),
+        ("start", (window.from_ns / 1_000).to_string()),
+        ("end", (window.to_ns / 1_000).to_string()),
+        ("limit", depth.to_string()),
+        ("raw", "true".to_owned()),
+    ];
+    parameters.extend(query.operation.clone().map(|operation| ("operation", operation)));
+    parameters.extend(query.min_duration_ns.map(|shortest| ("minDuration", format!("{shortest}ns"))));
+    if !query.tags.is_empty() {
+        parameters.push(("tags", json_of_tags(query)));
+    }
+    Search { path: "api/traces", query: parameters }
+}
+
+fn json_of_tags(query: &Query) -> String {
+    let tags = query.tags.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+    serde_json::Value::Object(tags.collect()).to_string()
+}
+
+/// Searches service by service, every one once before any window is halved, so that a limit leaves
+/// something of each. Says whether there was anything.
+async fn search(fetch: &mut Fetch, api: Api, services: &[String]) -> Result<bool, FetchProblem> {
+    let share = fetch.query.limit / services.len().max(1) as u64;
+    let depth = share.clamp(LEAST_DEPTH, DEPTH);
+    let window = fetch.query.window;
+    let mut queue: VecDeque<(&str, Window)> = services.iter().map(|name| (name.as_str(), window)).collect();
+    let mut found = false;
+    while !queue.is_empty() && !fetch.is_full() {
+        let batch: Vec<(&str, Window)> = queue.drain(..queue.len().min(CONCURRENCY)).collect();
+        let answers = batch
+            .iter()
+            .map(|(service, window)| search_once(&fetch.client, &fetch.query, api, service, *window, depth));
+        for ((service, window), answer) in batch.iter().zip(join_all(answers).await) {
+            let page = match answer {
+                Ok(page) => page,
+                // Less of it may be small enough.
+                Err(FetchProblem::TooLarge(_)) if window.halves(SHORTEST).is_some() => {
+                    queue.extend(window.halves(SHORTEST).into_iter().flatten().map(|half| (*service, half)));
+                    continue;
+                }
+                Err(problem) => {
+                    fetch.tolerate(&format!("traces of {service} from {window}"), problem)?;
+                    continue;
+                }
+            };
+            found |= !page.ids.is_empty();
+            give(fetch, api, &page, *window).await?;
+            if (page.ids.len() as u64) < depth {
+                continue;
+            }
+            match window.halves(SHORTEST) {
+                Some(halves) => queue.extend(halves.map(|half| (*service, half))),
+                None => fetch.lacks(format!(
+                    "more than {depth} traces of {service} start within a millisecond at {}",
+                    time::rfc3339(window.from_ns)
+                )),
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn search_once(
+    client: &Client,
+    query: &Query,
+    api: Api,
+    service: &str,
+    window: Window,
+    depth: u64,
+) -> Result<Page, FetchProblem> {
+    let search = match api.generation {
+        Generation::V3 => ask_v3(query, service, window, depth),
+        Generation::V1 => ask_v1(query, service, window, depth),
+    };
+    page(client, &Ask::get(search.path, &search.query), api.generation).await
+}
+
+/// Sends a request for traces. A 404 that Jaeger itself says means that there are none.
+async fn page(client: &Client, ask: &Ask<'_>, generation: Generation) -> Result<Page, FetchProblem> {
+    let answer = client.send(ask).await?;
+    if answer.status == 404 && answer.body.trim_ascii_start().starts_with(b"{") {
+        return Ok(Page::default());
+    }
+    if !answer.is_success() || answer.body.trim_ascii_start().starts_with(b"<") {
+        return Err(client.refusal(ask, &answer));
+    }
+    Page::read(answer.body, generation)
+}
+
+/// Gives out what was not given out before.
+async fn give(fetch: &mut Fetch, api: Api, page: &Page, window: Window) -> Result<(), FetchProblem> {
+    let wanted: BTreeSet<TraceId> = page.ids.iter().copied().filter(|id| fetch.take(*id)).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    if api.is_raw && !api.raw_search {
+        return each_by_id(fetch, api, wanted.into_iter().collect(), Some(window)).await;
+    }
+    let (document, spans) = page.only(&wanted, api.generation)?;
+    fetch.document(document, wanted.len() as u64, spans, Some(window)).await;
+    Ok(())
+}
+
+/// Fetches the traces that the user named.
+async fn by_id(fetch: &mut Fetch, api: Api) -> Result<(), FetchProblem> {
+    let ids = fetch.query.trace_ids.clone();
+    let wanted: Vec<TraceId> = ids.into_iter().filter(|id| fetch.take(*id)).collect();
+    each_by_id(fetch, api, wanted, None).await
+}
+
+async fn each_by_id(
+    fetch: &mut Fetch,
+    api: Api,
+    ids: Vec<TraceId>,
+    window: Option<Window>,
+) -> Result<(), FetchProblem> {
+    for batch in ids.chunks(CONCURRENCY) {
+        let answers = batch.iter().map(|id| trace(&fetch.client, *id, api.generation));
+        for (id, answer) in batch.iter().zip(join_all(answers).await) {
+            match answer {
+                Ok(page) if page.ids.is_empty() => fetch.lacks(format!("trace {id}: not found")),
+                Ok(page) => {
+                    let (document, spans) = page.only(&page.ids, api.generation)?;
+                    fetch.document(document, 1, spans, window).await;
+                }
+                Err(problem) => fetch.tolerate(&format!("trace {id}"), problem)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn trace(client: &Client, id: TraceId, generation: Generation) -> Result<Page, FetchProblem> {
+    let raw = || "true".to_owned();
+    match generation {
+        Generation::V3 => {
+            let query = [("rawTraces", raw()), ("raw_traces", raw())];
+            page(client, &Ask::get(&format!("api/v3/traces/{id}"), &query), generation).await
+        }
+        Generation::V1 => {
+            page(client, &Ask::get(&format!("api/traces/{id}"), &[("raw", raw())]), generation).await
+        }
+    }
+}
+
+/// An answer with traces.
+#[derive(Default)]
+struct Page {
+    body: Vec<u8>,
+    ids: BTreeSet<TraceId>,
+}
+
+/// `{"data":[…],"errors":[…]}`
+#[derive(Deserialize)]
+struct TracesV1<'a> {
+    #[serde(borrow)]
+    data: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    errors: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct TraceV1<'a> {
+    #[serde(borrow, rename = "traceID")]
+    trace_id: Cow<'a, str>,
+    #[serde(default)]
+    spans: Vec<serde::de::IgnoredAny>,
+}
+
+/// `{"result":{"resourceSpans":[…]}}`
+#[derive(Deserialize, Serialize)]
+struct EnvelopeV3<'a> {
+    #[serde(borrow)]
+    result: TracesV3<'a>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct TracesV3<'a> {
+    #[serde(borrow, default, rename = "resourceSpans", alias = "resource_spans")]
+    resources: Vec<ResourceV3<'a>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ResourceV3<'a> {
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a RawValue>,
+    #[serde(borrow, rename = "schemaUrl", skip_serializing_if = "Option::is_none")]
+    schema_url: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "scopeSpans", alias = "scope_spans")]
+    scopes: Vec<ScopeV3<'a>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ScopeV3<'a> {
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a RawValue>,
+    #[serde(borrow, rename = "schemaUrl", skip_serializing_if = "Option::is_none")]
+    schema_url: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    spans: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct SpanV3<'a> {
+    #[serde(borrow, default, rename = "traceId", alias = "trace_id")]
+    trace_id: Cow<'a, str>,
+}
+
+fn not_jaeger(path: &str, reason: &str) -> FetchProblem {
+    FetchProblem::NotThisApi { api: "Jaeger", path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// The id of a trace; ids that are none are told apart by their text.
+fn id_of(text: &str) -> TraceId {
+    match read_trace_id(text.as_bytes()) {
+        IdText::Valid(id, _) | IdText::Invalid(id) => id,
+        IdText::Absent => TraceId::default(),
+    }
+}
+
+impl Page {
+    fn v1(&self) -> Result<TracesV1<'_>, FetchProblem> {
+        serde_json::from_slice(&self.body).map_err(|error| not_jaeger("/api/traces", &error.to_string()))
+    }
+
+    /// Older gateways stream several envelopes.
+    fn v3(&self) -> Result<Vec<EnvelopeV3<'_>>, FetchProblem> {
+        let values = serde_json::Deserializer::from_slice(&self.body).into_iter();
+        values
+            .collect::<Result<_, _>>()
+            .map_err(|error: serde_json::Error| not_jaeger("/api/v3/traces", &error.to_string()))
+    }
+
+    /// Finds out which traces are in an answer.
+    fn read(body: Vec<u8>, generation: Generation) -> Result<Self, FetchProblem> {
+        let mut page = Self { body, ids: BTreeSet::new() };
+        let mut ids = BTreeSet::new();
+        match generation {
+            Generation::V1 => {
+                for trace in page.v1()?.data.unwrap_or_default() {
+                    ids.insert(id_of(&trace_v1(trace)?.trace_id));
+                }
+            }
+            Generation::V3 => {
+                for envelope in &page.v3()? {
+                    for span in spans_v3(envelope) {
+                        ids.insert(id_of(&span_v3(span)?.trace_id));
+                    }
+                }
+            }
+        }
+        page.ids = ids;
+        Ok(page)
+    }
+
+    /// The same with the wanted traces only, and how many spans they have.
+    fn only(
+        &self,
+        wanted: &BTreeSet<TraceId>,
+        generation: Generation,
+    ) -> Result<(Vec<u8>, u64), FetchProblem> {
+        match generation {
+            Generation::V1 => self.only_v1(wanted),
+            Generation::V3 => self.only_v3(wanted),
+        }
+    }
+
+    fn only_v1(&self, wanted: &BTreeSet<TraceId>) -> Result<(Vec<u8>, u64), FetchProblem> {
+        let page = self.v1()?;
+        let (mut kept, mut spans) = (Vec::new(), 0);
+        for raw in page.data.unwrap_or_default() {
+            let trace = trace_v1(raw)?;
+            if wanted.contains(&id_of(&trace.trace_id)) {
+                spans += trace.spans.len() as u64;
+                kept.push(raw.get());
+            }
+        }
+        let errors = page.errors.map_or("null", RawValue::get);
+        Ok((format!("{{\"data\":[{}],\"errors\":{errors}}}", kept.join(",")).into_bytes(), spans))
+    }
+
+    fn only_v3(&self, wanted: &BTreeSet<TraceId>) -> Result<(Vec<u8>, u64), FetchProblem> {
+        let (mut document, mut count) = (Vec::new(), 0);
+        for mut envelope in self.v3()? {
+            for scope in envelope.result.resources.iter_mut().flat_map(|resource| &mut resource.scopes) {
+                let mut kept = Vec::with_capacity(scope.spans.len());
+                for span in std::mem::take(&mut scope.spans) {
+                    if wanted.contains(&id_of(&span_v3(span)?.trace_id)) {
+                        kept.push(span);
+                    }
+                }
+                count += kept.len() as u64;
+                scope.spans = kept;
+            }
+            envelope.result.resources.retain_mut(|resource| {
+                resource.scopes.retain(|scope| !scope.spans.is_empty());
+                !resource.scopes.is_empty()
+            });
+            let written = serde_json::to_writer(&mut document, &envelope);
+            written.map_err(|error| not_jaeger("/api/v3/traces", &error.to_string()))?;
+        }
+        Ok((document, count))
+    }
+
+    /// A start of a span in ns.
+    fn any_start_ns(&self, generation: Generation) -> Option<i64> {
+        #[derive(Deserialize)]
+        struct Starts {
+            spans: Vec<Start>,
+        }
+        #[derive(Deserialize)]
+        struct Start {
+            #[serde(alias = "startTimeUnixNano", alias = "start_time_unix_nano", rename = "startTime")]
+            start: serde_json::Value,
+        }
+        let number = |value: &serde_json::Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        match generation {
+            Generation::V1 => {
+                let page = self.v1().ok()?;
+                let first: Starts = serde_json::from_str(page.data?.first()?.get()).ok()?;
+                number(&first.spans.first()?.start)?.checked_mul(1_000)
+            }
+            Generation::V3 => {
+                let envelopes = self.v3().ok()?;
+                let span = spans_v3(envelopes.first()?).next()?;
+                number(&serde_json::from_str::<Start>(span.get()).ok()?.start)
+            }
+        }
+    }
+}
+
+fn trace_v1(raw: &RawValue) -> Result<TraceV1<'_>, FetchProblem> {
+    serde_json::from_str(raw.get()).map_err(|error| not_jaeger("/api/traces", &error.to_string()))
+}
+
+fn spans_v3<'a>(envelope: &EnvelopeV3<'a>) -> impl Iterator<Item = &'a RawValue> {
+    let scopes = envelope.result.resources.iter().flat_map(|resource| &resource.scopes);
+    scopes.flat_map(|scope| scope.spans.iter().copied())
+}
+
+fn span_v3(raw: &RawValue) -> Result<SpanV3<'_>, FetchProblem> {
+    serde_json::from_str(raw.get()).map_err(|error| not_jaeger("/api/v3/traces", &error.to_string()))
+}
+
+/// What to look at when the window has no trace.
+async fn nothing_found(fetch: &Fetch, api: Api, services: &[String]) -> String {
+    let window = fetch.query.window;
+    if services.is_empty() {
+        return "Jaeger knows no service: does anything export to it?".to_owned();
+    }
+    let mut named = services.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if services.len() > NAMED {
+        named = format!("{named} and {} more", services.len() - NAMED);
+    }
+    let around = window.widened(LOOK_AROUND);
+    for service in services.iter().take(CONCURRENCY) {
+        let page = search_once(&fetch.client, &fetch.query, api, service, around, 1).await;
+        if let Some(start) = page.ok().and_then(|page| page.any_start_ns(api.generation)) {
+            let start = time::rfc3339(start);
+            return format!(
+                "Jaeger has no such trace from {window}, but one at {start}: widen the window with --since or --from"
+            );
+        }
+    }
+    format!("Jaeger has no such trace from {window}, nor 30 days around; asked for services {named}")
+}
