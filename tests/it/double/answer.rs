@@ -76,6 +76,16 @@ impl Answer {
         self
     }
 
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn with_body(mut self, body: &str) -> Self {
+        body.as_bytes().clone_into(&mut self.body);
+        self
+    }
+
     /// A header after the body; the body is sent in chunks.
     pub(crate) fn trailer(mut self, name: &str, value: &str) -> Self {
         self.trailers.push((name.to_owned(), value.to_owned()));
@@ -144,15 +154,13 @@ impl Answer {
     }
 
     fn head(&self) -> String {
-        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        match self.delivery {
-            Delivery::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n\r\n"),
-            _ => head.push_str(&format!("Content-Length: {}\r\n\r\n", self.body.len())),
-        }
-        head
+        let headers: String =
+            self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = match self.delivery {
+            Delivery::Chunked(_) => "Transfer-Encoding: chunked".to_owned(),
+            _ => format!("Content-Length: {}", self.body.len()),
+        };
+        format!("HTTP/1.1 {} {}\r\n{headers}{length}\r\n\r\n", self.status, reason(self.status))
     }
 
     fn send_chunks(&self, wire: &mut Wire, size: usize) -> io::Result<()> {

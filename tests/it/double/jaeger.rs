@@ -18,7 +18,7 @@ use super::{Answer, Handler, Request, Span, Store};
 /// Which APIs are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Generation {
-    /// Only the API of the UI: Jaeger 1.
+    /// Only the API of the UI, whose search always adjusts: Jaeger 1.
     V1,
     /// Both, and `/api/v3` knows only parameters in snake case: the first releases of Jaeger 2.
     V1AndSnakeV3,
@@ -108,11 +108,11 @@ impl Jaeger {
             return self.v1_trace(request, id);
         }
         match path {
-            "services" if has_search => v1_data(self.store.services().into()),
-            "traces" if has_search => match Search::from_v1(request) {
+            "services" if has_search => v1_data(&self.store.services().into()),
+            "traces" if has_search => match Search::from_v1(request, self.generation) {
                 Ok(search) => {
                     let traces = search.run(&self.store);
-                    v1_data(traces.iter().map(|trace| ui_trace(trace, search.is_raw)).collect())
+                    v1_data(&traces.iter().map(|trace| ui_trace(trace, search.is_raw)).collect())
                 }
                 Err(message) => v1_error(400, &message),
             },
@@ -128,7 +128,10 @@ impl Jaeger {
         if trace.is_empty() {
             return v1_error(404, "trace not found");
         }
-        v1_data(json!([ui_trace(&trace, request.parameter("raw") == Some("true"))]))
+        match go_bool(request.parameter("raw")) {
+            Some(is_raw) => v1_data(&json!([ui_trace(&trace, is_raw)])),
+            None => v1_error(400, "unable to parse param 'raw'"),
+        }
     }
 
     fn v3(&self, request: &Request, path: &str) -> Answer {
@@ -141,7 +144,10 @@ impl Jaeger {
             let Some(id) = padded(id) else {
                 return v3_error(400, &format!("malformed parameter trace_id: {id}"));
             };
-            return v3_traces(&[self.store.trace(&id)], parameters.is_raw("rawTraces", "raw_traces"));
+            return match parameters.is_raw("rawTraces", "raw_traces") {
+                Ok(is_raw) => v3_traces(&[self.store.trace(&id)], is_raw),
+                Err(message) => v3_error(400, &message),
+            };
         }
         match path {
             "services" => Answer::json(200, &json!({"services": self.store.services()})),
@@ -240,7 +246,7 @@ struct Search {
 }
 
 impl Search {
-    fn from_v1(request: &Request) -> Result<Self, String> {
+    fn from_v1(request: &Request, generation: Generation) -> Result<Self, String> {
         let mut search = Self { depth: DEFAULT_DEPTH, to_ns: u64::MAX, ..Self::default() };
         let service = request.parameter("service").ok_or("parameter 'service' is required")?;
         search.service = Some(service.to_owned());
@@ -267,7 +273,9 @@ impl Search {
         if let Some(text) = request.parameter("tags") {
             search.tags.extend(json_tags(text).ok_or("malformed 'tags' parameter, cannot unmarshal JSON")?);
         }
-        search.is_raw = request.parameter("raw") == Some("true");
+        if generation != Generation::V1 {
+            search.is_raw = go_bool(request.parameter("raw")).ok_or("unable to parse param 'raw'")?;
+        }
         Ok(search)
     }
 
@@ -284,7 +292,7 @@ impl Search {
             operation: parameters.get("query.operationName", "query.operation_name").map(ToOwned::to_owned),
             from_ns: time("query.startTimeMin", "query.start_time_min")?,
             to_ns: time("query.startTimeMax", "query.start_time_max")?,
-            is_raw: parameters.is_raw("query.rawTraces", "query.raw_traces"),
+            is_raw: parameters.is_raw("query.rawTraces", "query.raw_traces")?,
             depth: DEFAULT_DEPTH,
             ..Self::default()
         };
@@ -348,12 +356,12 @@ impl<'r> V3Parameters<'r> {
         camel.or_else(|| self.request.parameter(snake))
     }
 
-    fn is_raw(&self, camel: &str, snake: &str) -> bool {
-        self.get(camel, snake) == Some("true")
+    fn is_raw(&self, camel: &str, snake: &str) -> Result<bool, String> {
+        go_bool(self.get(camel, snake)).ok_or_else(|| format!("malformed parameter {camel}"))
     }
 }
 
-fn v1_data(data: Value) -> Answer {
+fn v1_data(data: &Value) -> Answer {
     let total = data.as_array().map_or(0, Vec::len);
     Answer::json(200, &json!({"data": data, "total": total, "limit": 0, "offset": 0, "errors": null}))
 }
@@ -618,6 +626,15 @@ fn padded(id: &str) -> Option<String> {
     }
     let is_hex = !id.is_empty() && id.len() <= 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex.then(|| format!("{id:0>32}").to_ascii_lowercase())
+}
+
+/// What `strconv.ParseBool` takes; false when there is nothing.
+fn go_bool(text: Option<&str>) -> Option<bool> {
+    match text {
+        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Some(false),
+        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Some(true),
+        Some(_) => None,
+    }
 }
 
 fn json_tags(text: &str) -> Option<Vec<(String, String)>> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::case;
 
 /// A span, and the resource and the scope it belongs to.
+#[expect(clippy::struct_field_names, reason = "the words of OpenTelemetry")]
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     pub(crate) trace_id: String,

@@ -410,6 +410,8 @@ mod of_jaeger {
         assert_eq!(unknown.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(unknown.json()["errors"][0], json!({"code": 404, "msg": "trace not found"}));
         assert_eq!(get(&double, "/api/traces/not-an-id").status, 400);
+        assert_eq!(get(&double, &search(0, 20, "&query.rawTraces=maybe")).status, 400);
+        assert_eq!(get(&double, "/api/traces?service=billing&raw=maybe").status, 400);
         assert_eq!(get(&double, "/api/traces").json()["errors"][0]["msg"], "parameter 'service' is required");
         let empty = get(&double, &search(30, 40, ""));
         assert_eq!(empty.json(), json!({"error": {"httpCode": 404, "message": "No traces found"}}));
