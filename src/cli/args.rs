@@ -1,5 +1,7 @@
 //! What can be typed.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the text of --help, which knows no Markdown")]
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;

@@ -54,11 +54,11 @@ pub(super) fn backends(
 fn query(args: &BackendArgs, source: &SourceArgs, trace_ids: &[TraceId], now_ns: i64) -> Result<Query> {
     let to_ns = source.to.unwrap_or(now_ns);
     let from_ns = source.from.unwrap_or(to_ns.saturating_sub(source.since.unwrap_or(SINCE)));
-    ensure!(from_ns < to_ns, "the window is empty: --from is not before --to");
     ensure!(
         from_ns < now_ns,
         "the window lies in the future, as seen from this machine's clock\n  check --from and the clock"
     );
+    ensure!(from_ns < to_ns, "the window is empty: --from is not before --to");
     Ok(Query {
         services: source.services.clone(),
         operation: args.operation.clone(),
@@ -114,17 +114,16 @@ fn credentials(args: &BackendArgs, kind: BackendKind) -> Result<Vec<(String, Sec
 /// What a file or an environment variable has, without the line break at its end.
 fn secret(file: Option<&Path>, variable: &str) -> Result<Option<String>> {
     let Some(path) = file else {
-        return Ok(env::var(variable).ok().filter(|value| !value.trim().is_empty()).map(trimmed));
+        return Ok(env::var(variable)
+            .ok()
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty()));
     };
     let read = || {
         ensure!(fs::metadata(path)?.len() <= MOST_OF_A_SECRET, "it is too long for a secret");
         Ok(fs::read_to_string(path)?)
     };
-    let text = trimmed(read().with_context(|| format!("cannot read {}", path.display()))?);
+    let text = read().with_context(|| format!("cannot read {}", path.display()))?.trim().to_owned();
     ensure!(!text.is_empty(), "{} is empty", path.display());
     Ok(Some(text))
-}
-
-fn trimmed(text: String) -> String {
-    text.trim().to_owned()
 }

@@ -99,6 +99,7 @@ impl Window {
     }
 
     /// The window with so many ns more on either side.
+    #[must_use]
     pub fn widened(self, by_ns: i64) -> Self {
         Self { from_ns: self.from_ns.saturating_sub(by_ns), to_ns: self.to_ns.saturating_add(by_ns) }
     }

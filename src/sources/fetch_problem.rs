@@ -156,7 +156,7 @@ impl FetchProblem {
             Self::Unauthorized { sent: true, how, .. } => {
                 format!("the credentials are wrong, have expired, or lack the right to read traces; {how}")
             }
-            Self::Unauthorized { sent: false, how, .. } => (*how).to_owned(),
+            Self::Unauthorized { sent: false, how, .. } | Self::LoginPage { how, .. } => (*how).to_owned(),
             Self::Tenant(_) => {
                 "name it with --tenant, and its header with --tenant-header where it is not the \
                                 usual one"
@@ -174,7 +174,6 @@ impl FetchProblem {
                                   the browser before /search or /trace"
                     .to_owned()
             }
-            Self::LoginPage { how, .. } => (*how).to_owned(),
             Self::Redirected(_) => {
                 "credentials are not carried to another address: name that one if it is right, \
                                     or log in with --bearer-token-file if it is a log-in page"

@@ -612,3 +612,91 @@ async fn nothing_found(fetch: &Fetch, api: Api, services: &[String]) -> String {
     }
     format!("Jaeger has no such trace from {window}, nor 30 days around; asked for services {named}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(texts: &[&str]) -> BTreeSet<TraceId> {
+        texts.iter().map(|text| id_of(text)).collect()
+    }
+
+    fn document(page: &Page, wanted: &[&str], generation: Generation) -> (String, u64) {
+        let (document, spans) = page.only(&ids(wanted), generation).unwrap();
+        (String::from_utf8(document).unwrap(), spans)
+    }
+
+    #[test]
+    fn traces_that_were_given_out_are_taken_out_of_an_answer() {
+        let body = r#"{"data":[{"traceID":"a1","spans":[{"x":1},{"x":2}],"processes":{}},{"traceID":"b2","spans":[{"x":3}]}],"errors":null}"#;
+        let page = Page::read(body.into(), Generation::V1).unwrap();
+        assert_eq!(page.ids, ids(&["a1", "b2"]));
+        let rest = (r#"{"data":[{"traceID":"b2","spans":[{"x":3}]}],"errors":null}"#.to_owned(), 1);
+        assert_eq!(document(&page, &["b2"], Generation::V1), rest);
+
+        // Two envelopes in a row; a trace is spread over both, and over several scopes.
+        let body = concat!(
+            r#"{"result":{"resourceSpans":[{"resource":{"r":1},"scopeSpans":[{"scope":{"s":1},"spans":[{"traceId":"a1","n":1},{"traceId":"b2","n":2}]},{"spans":[{"traceId":"a1","n":3}]}]}]}}"#,
+            "\n",
+            r#"{"result":{"resource_spans":[{"scope_spans":[{"spans":[{"trace_id":"A1","n":4}]}]},{"scopeSpans":[{"spans":[{"traceId":"b2","n":5}]}]}]}}"#,
+        );
+        let page = Page::read(body.into(), Generation::V3).unwrap();
+        assert_eq!(page.ids, ids(&["a1", "b2"]));
+        let (only, spans) = document(&page, &["b2"], Generation::V3);
+        assert_eq!(spans, 2);
+        assert_eq!(
+            only,
+            concat!(
+                r#"{"result":{"resourceSpans":[{"resource":{"r":1},"scopeSpans":[{"scope":{"s":1},"spans":[{"traceId":"b2","n":2}]}]}]}}"#,
+                r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"b2","n":5}]}]}]}}"#,
+            )
+        );
+        assert_eq!(document(&page, &["a1", "b2"], Generation::V3).1, 5);
+    }
+
+    #[test]
+    fn what_is_not_of_jaeger_is_said() {
+        for (body, generation) in [
+            (r#"{"data":{"nope":1}}"#, Generation::V1),
+            ("[]", Generation::V3),
+            (r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[7]}]}]}}"#, Generation::V3),
+        ] {
+            let problem = Page::read(body.into(), generation).err();
+            assert!(matches!(problem, Some(FetchProblem::NotThisApi { .. })), "{body}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn services_of_both_generations() {
+        let services = |status, body: &str| {
+            let headers = reqwest::header::HeaderMap::new();
+            services_in(&Answer { status, headers, body: body.into() })
+        };
+        let shop = Some(vec!["cart".to_owned(), "shop".to_owned()]);
+        assert_eq!(services(200, r#"{"services":["shop","cart"]}"#), shop);
+        assert_eq!(services(200, r#"{"data":["shop","cart"],"total":2,"errors":null}"#), shop);
+        assert_eq!(services(200, r#"{"data":null,"total":0}"#), Some(vec![]));
+        assert_eq!(services(200, "{}"), Some(vec![]), "v3 leaves an empty list out");
+        assert_eq!(services(404, "{}"), None);
+        assert_eq!(services(200, r#"{"status":"success"}"#), None);
+        assert_eq!(services(200, "<html>"), None);
+    }
+
+    #[test]
+    fn the_start_of_a_span_is_found() {
+        let body = r#"{"data":[{"traceID":"a","spans":[{"startTime":1767225600000001}]}]}"#;
+        let start = Page::read(body.into(), Generation::V1).unwrap().any_start_ns(Generation::V1);
+        assert_eq!(start, Some(1_767_225_600_000_001_000));
+        let body = r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","startTimeUnixNano":"1767225600000000001"}]}]}]}}"#;
+        let start = Page::read(body.into(), Generation::V3).unwrap().any_start_ns(Generation::V3);
+        assert_eq!(start, Some(1_767_225_600_000_000_001));
+    }
+
+    #[test]
+    fn both_formats_are_known() {
+        for generation in [Generation::V1, Generation::V3] {
+            let api = Api { generation, is_raw: true, raw_search: true };
+            assert!(api.format().info().name.starts_with("jaeger-"));
+        }
+    }
+}
