@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::args::{BackendArgs, SourceArgs};
+use super::values;
 use crate::config::{Backend, BackendKind, Connection, Query, Secret, Window};
 use crate::model::TraceId;
 
@@ -41,9 +42,11 @@ pub(super) fn backends(
     let mut backends = Vec::new();
     for (kind, url) in urls {
         let Some(url) = url else { continue };
+        // Not while the arguments are parsed: an error there repeats the value, and with it a password.
+        let url = values::backend_url(url).map_err(|reason| anyhow!("{}: {reason}", kind.flag()))?;
         backends.push(Backend {
             kind,
-            url: url.clone(),
+            url,
             query: query(args, source, trace_ids, now_ns)?,
             connection: connection(args, kind)?,
         });

@@ -205,7 +205,7 @@ fn tls_help(reason: &str) -> &'static str {
     if has(&["not valid for name", "notvalidforname"]) {
         return "use the name that the certificate is for";
     }
-    if has(&["corrupt message", "invalidcontenttype", "invalid content type"]) {
+    if has(&["corrupt message", "invalidcontenttype", "invalid content type", "handshake eof"]) {
         return "this port may speak no TLS: write http:// in place of https://";
     }
     "check the address and the certificate; --insecure believes it unseen"

@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt as _;
 use reqwest::header::{
     ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
@@ -370,10 +372,11 @@ impl Client {
     }
 
     fn quoted(&self, text: &str) -> String {
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Before anything is cut off: a part of a secret would not be found.
+        let line = self.scrub(&text.split_whitespace().collect::<Vec<_>>().join(" "));
         let short: String = line.chars().take(QUOTED).collect();
         let more = if short.len() < line.len() { "…" } else { "" };
-        self.scrub(&format!("{short}{more}"))
+        format!("{short}{more}")
     }
 
     /// A backend may repeat what it was sent.
@@ -440,13 +443,18 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str, is_secret: bool) -> 
     Ok(())
 }
 
-/// Credentials as they could be repeated: whole, and without the scheme before them.
+/// Credentials as they could be repeated: whole, without the scheme before them, and decoded.
 fn secret_texts(connection: &Connection) -> Vec<Secret> {
     let mut texts = Vec::new();
     for (_, secret) in &connection.credentials {
         let whole = secret.reveal();
         texts.push(whole.to_owned());
-        texts.extend(whole.split_once(' ').map(|(_, rest)| rest.to_owned()));
+        let Some((scheme, rest)) = whole.split_once(' ') else { continue };
+        texts.push(rest.to_owned());
+        let decoded = STANDARD.decode(rest).ok().filter(|_| scheme == "Basic");
+        let Some(user) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else { continue };
+        texts.extend(user.split_once(':').map(|(_, password)| password.to_owned()));
+        texts.push(user);
     }
     // Longer ones first, so that no part of one is left standing.
     texts.sort_by_key(|text| usize::MAX - text.len());

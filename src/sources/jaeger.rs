@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::fetch_problem::FetchProblem;
@@ -131,7 +132,8 @@ async fn probe(client: &Client, query: &Query) -> Result<(Api, Vec<String>), Fet
             Err(_) => Ok((Api { generation: Generation::V3, is_raw: false, raw_search: false }, known)),
         };
     }
-    if answer.status != 404 {
+    let is_other_api = answer.is_success() && !answer.body.trim_ascii_start().starts_with(b"<");
+    if answer.status != 404 && !is_other_api {
         let refusal = client.refusal(&ask, &answer);
         // A page can also come from a proxy that knows the older API only.
         return older(client, query).await.map_err(|_| refusal);
@@ -187,7 +189,14 @@ async fn knows(client: &Client, search: &Search, name: &str) -> Result<bool, Fet
     if let Some(older) = older_spelling(name) {
         query.push((older, NO_VALUE.to_owned()));
     }
-    Ok(client.send(&Ask::get(search.path, &query)).await?.status == 400)
+    let ask = Ask::get(search.path, &query);
+    let answer = client.send(&ask).await?;
+    match answer.status {
+        400 => Ok(true),
+        200..300 | 404 => Ok(false),
+        // A server that cannot answer now has not said that it does not know the parameter.
+        _ => Err(client.refusal(&ask, &answer)),
+    }
 }
 
 fn canonical(key: &str) -> String {
@@ -458,6 +467,17 @@ fn not_jaeger(path: &str, reason: &str) -> FetchProblem {
     FetchProblem::NotThisApi { api: "Jaeger", path: path.to_owned(), reason: reason.to_owned() }
 }
 
+/// Says where an answer is not as it should be. The words of the reader are left out: they repeat values,
+/// and a value may be what was sent to log in.
+fn unexpected(path: &str, error: &serde_json::Error) -> FetchProblem {
+    let what = match error.classify() {
+        Category::Eof => "it ends too early",
+        Category::Syntax => "it is no JSON",
+        Category::Data | Category::Io => "it is JSON of another kind",
+    };
+    not_jaeger(path, &format!("{what} (line {}, column {})", error.line(), error.column()))
+}
+
 /// The id of a trace; ids that are none are told apart by their text.
 fn id_of(text: &str) -> TraceId {
     match read_trace_id(text.as_bytes()) {
@@ -468,7 +488,7 @@ fn id_of(text: &str) -> TraceId {
 
 impl Page {
     fn v1(&self) -> Result<TracesV1<'_>, FetchProblem> {
-        serde_json::from_slice(&self.body).map_err(|error| not_jaeger("/api/traces", &error.to_string()))
+        serde_json::from_slice(&self.body).map_err(|error| unexpected("/api/traces", &error))
     }
 
     /// Older gateways stream several envelopes.
@@ -476,7 +496,7 @@ impl Page {
         let values = serde_json::Deserializer::from_slice(&self.body).into_iter();
         values
             .collect::<Result<_, _>>()
-            .map_err(|error: serde_json::Error| not_jaeger("/api/v3/traces", &error.to_string()))
+            .map_err(|error: serde_json::Error| unexpected("/api/v3/traces", &error))
     }
 
     /// Finds out which traces are in an answer.
@@ -545,7 +565,7 @@ impl Page {
                 !resource.scopes.is_empty()
             });
             let written = serde_json::to_writer(&mut document, &envelope);
-            written.map_err(|error| not_jaeger("/api/v3/traces", &error.to_string()))?;
+            written.map_err(|error| unexpected("/api/v3/traces", &error))?;
         }
         Ok((document, count))
     }
@@ -578,7 +598,7 @@ impl Page {
 }
 
 fn trace_v1(raw: &RawValue) -> Result<TraceV1<'_>, FetchProblem> {
-    serde_json::from_str(raw.get()).map_err(|error| not_jaeger("/api/traces", &error.to_string()))
+    serde_json::from_str(raw.get()).map_err(|error| unexpected("/api/traces", &error))
 }
 
 fn spans_v3<'a>(envelope: &EnvelopeV3<'a>) -> impl Iterator<Item = &'a RawValue> {
@@ -587,7 +607,7 @@ fn spans_v3<'a>(envelope: &EnvelopeV3<'a>) -> impl Iterator<Item = &'a RawValue>
 }
 
 fn span_v3(raw: &RawValue) -> Result<SpanV3<'_>, FetchProblem> {
-    serde_json::from_str(raw.get()).map_err(|error| not_jaeger("/api/v3/traces", &error.to_string()))
+    serde_json::from_str(raw.get()).map_err(|error| unexpected("/api/v3/traces", &error))
 }
 
 /// What to look at when the window has no trace.

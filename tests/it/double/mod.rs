@@ -202,13 +202,14 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let _forget = Forget { address: stream.peer_addr()?, shared };
     let duplex: Box<dyn Duplex> = match &shared.tls {
         None => Box::new(stream),
+        Some(_) if !is_handshake(&stream)? => return (&stream).write_all(PLAIN_TO_TLS),
         Some(config) => {
             let connection = rustls::ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
             Box::new(rustls::StreamOwned::new(connection, stream))
         }
     };
     let mut wire = Wire { duplex: BufReader::new(duplex), socket, shared };
-    while let Some(request) = read_request(&mut wire.duplex)? {
+    while let Some(request) = wire.request()? {
         let is_head = request.method == "HEAD";
         shared.requests.lock().unwrap().push(request.clone());
         let in_flight = shared.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
@@ -220,6 +221,19 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What `net/http` of Go says to a request in plain text where it expects TLS, and to what is no HTTP.
+const PLAIN_TO_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Connection: close\r\n\r\n400 Bad Request";
+
+/// Whether what a client begins with is a record of TLS.
+fn is_handshake(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    stream.peek(&mut first)?;
+    Ok(first == [0x16])
 }
 
 /// Lets go of the double's copy of a socket, so that it closes when its thread ends.
@@ -246,6 +260,16 @@ struct Wire<'s> {
 }
 
 impl Wire<'_> {
+    fn request(&mut self) -> io::Result<Option<Request>> {
+        let request = read_request(&mut self.duplex);
+        if let Err(error) = &request
+            && error.kind() == io::ErrorKind::InvalidData
+        {
+            self.write(BAD_REQUEST)?;
+        }
+        request
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.duplex.get_mut().write_all(bytes)?;
         self.duplex.get_mut().flush()

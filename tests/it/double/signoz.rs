@@ -1,6 +1,6 @@
-//! `SigNoz`, in the generations that are in use.
+//! SigNoz, in the generations that are in use.
 //!
-//! Requests, answers and errors are those of `SigNoz/signoz`: `pkg/types/querybuildertypes/querybuildertypesv5`
+//! Requests, answers and errors are those of SigNoz/signoz: `pkg/types/querybuildertypes/querybuildertypesv5`
 //! (`req.go`, `builder_query.go`, `validation.go`, `resp.go`), `pkg/querier/builder_query.go`,
 //! `pkg/telemetrytraces/statement_builder.go`, `pkg/modules/rawdataexport`, `pkg/query-service/app`.
 
@@ -639,7 +639,7 @@ fn scalar(query: &Query, spans: &[&Span]) -> Value {
     json!({"queryName": query.name, "columns": groups.chain(results).collect::<Vec<Value>>(), "data": data})
 }
 
-/// A span with all its fields, as the collector of `SigNoz` wrote it.
+/// A span with all its fields, as the collector of SigNoz wrote it.
 fn all_fields(span: &Span) -> Value {
     let mut links = vec![link(&span.trace_id, &span.parent_id)];
     for other in items(&span.otlp["links"]) {
