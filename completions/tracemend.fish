@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_tracemend_global_optspecs
-    string join \n input-format= max-depth= max-string= max-record= max-decompressed= spool-limit= service= trace-id= since= from= to= env= threads= occurrences= fail-on= min-confidence= min-traces= max-rejects= allow-partial exit-zero ignore= format= o/output= report= top= trace-url= color= no-progress q/quiet v/verbose h/help V/version
+    string join \n input-format= max-depth= max-string= max-record= max-decompressed= spool-limit= service= since= from= to= env= trace-id= jaeger= signoz= operation= tag= min-duration= limit= max-spans= deadline= settle= tenant= tenant-header= bearer-token-file= basic-auth-file= api-key-file= header-file= insecure threads= occurrences= fail-on= min-confidence= min-traces= max-rejects= allow-partial exit-zero ignore= format= o/output= report= top= trace-url= color= no-progress q/quiet v/verbose h/help V/version
 end
 
 function __fish_tracemend_needs_command
@@ -49,12 +49,27 @@ complete -c tracemend -n "__fish_tracemend_needs_command" -l max-string -d 'Long
 complete -c tracemend -n "__fish_tracemend_needs_command" -l max-record -d 'Longest single record that is read [default: 256MiB]' -r
 complete -c tracemend -n "__fish_tracemend_needs_command" -l max-decompressed -d 'Most bytes that a compressed input may become [default: 64GiB]' -r
 complete -c tracemend -n "__fish_tracemend_needs_command" -l spool-limit -d 'Most bytes kept, compressed, in a private temporary file of input that cannot be read twice [default: 1GiB]' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l service -d 'Judge spans of this service only (repeatable); other spans still count as parents' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l trace-id -d 'Judge this trace only (repeatable)' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l since -d 'Judge the last part of the data only, such as 15m or 1h30m, counted from its newest end' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l from -d 'Judge spans that start at this time or later: RFC 3339, a date, or a Unix time' -r
-complete -c tracemend -n "__fish_tracemend_needs_command" -l to -d 'Judge spans that start at this time or earlier' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l service -d 'Files: judge spans of this service only, other spans still count as parents. Backends: fetch the traces in which it takes part (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l since -d 'The last part only, such as 15m or 1h30m. Files: counted from their newest span. Backends: counted from now [default for backends: 1h]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l from -d 'Spans that start at this time or later: RFC 3339, a date, or a Unix time' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l to -d 'Spans that start before this time' -r
 complete -c tracemend -n "__fish_tracemend_needs_command" -l env -d 'Judge this deployment.environment.name only (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l trace-id -d 'Judge this trace only; a backend is asked for it by its id (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l jaeger -d 'Ask the query API of Jaeger, such as http://localhost:16686' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l signoz -d 'Ask SigNoz, such as http://localhost:8080' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l operation -d 'Fetch traces with this operation' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l tag -d 'Fetch traces with a span that has this attribute (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l min-duration -d 'Fetch traces with a span of this duration or longer, such as 500ms' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l limit -d 'Most traces to fetch; they come whole [default: 1000]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l max-spans -d 'Fetch no further trace after so many spans [default: 10000000]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l deadline -d 'Longest time for fetching; what came until then is reported [default: 60s]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l settle -d 'Do not judge traces that ended so short a time ago: spans may still come [default: 30s]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l tenant -d 'Tenant to ask for' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l tenant-header -d 'Header that names the tenant [default: that of the backend]' -r
+complete -c tracemend -n "__fish_tracemend_needs_command" -l bearer-token-file -d 'File with a bearer token; or set TRACEMEND_BEARER_TOKEN' -r -F
+complete -c tracemend -n "__fish_tracemend_needs_command" -l basic-auth-file -d 'File with user:password; or set TRACEMEND_BASIC_AUTH' -r -F
+complete -c tracemend -n "__fish_tracemend_needs_command" -l api-key-file -d 'File with an API key of SigNoz; or set SIGNOZ_API_KEY' -r -F
+complete -c tracemend -n "__fish_tracemend_needs_command" -l header-file -d 'File with further headers, one `Name: value` a line; or set TRACEMEND_HEADERS' -r -F
 complete -c tracemend -n "__fish_tracemend_needs_command" -l threads -d 'Number of threads [default: one per core]' -r
 complete -c tracemend -n "__fish_tracemend_needs_command" -l occurrences -d 'How many affected spans each finding lists' -r
 complete -c tracemend -n "__fish_tracemend_needs_command" -l fail-on -d 'Least severity that makes the exit code 1' -r -f -a "error\t'Errors'
@@ -78,11 +93,12 @@ complete -c tracemend -n "__fish_tracemend_needs_command" -l trace-url -d 'Page 
 complete -c tracemend -n "__fish_tracemend_needs_command" -l color -d 'Colour' -r -f -a "auto\t'On terminals, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c tracemend -n "__fish_tracemend_needs_command" -l insecure -d 'Believe any certificate'
 complete -c tracemend -n "__fish_tracemend_needs_command" -l allow-partial -d 'Judge partial input as if it were whole'
 complete -c tracemend -n "__fish_tracemend_needs_command" -l exit-zero -d 'Return 0 in place of 1; every other code stays'
 complete -c tracemend -n "__fish_tracemend_needs_command" -l no-progress -d 'No progress on stderr'
 complete -c tracemend -n "__fish_tracemend_needs_command" -s q -l quiet -d 'Less: -q prints findings only, -qq nothing'
-complete -c tracemend -n "__fish_tracemend_needs_command" -s v -l verbose -d 'More: every evidence, every input, longer examples'
+complete -c tracemend -n "__fish_tracemend_needs_command" -s v -l verbose -d 'More: every evidence, every input, longer examples, every request to a backend'
 complete -c tracemend -n "__fish_tracemend_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tracemend -n "__fish_tracemend_needs_command" -s V -l version -d 'Print version'
 complete -c tracemend -n "__fish_tracemend_needs_command" -a "check" -d 'Diagnose exported traces; `tracemend INPUT…` does the same'
@@ -118,12 +134,27 @@ complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-string
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-record -d 'Longest single record that is read [default: 256MiB]' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-decompressed -d 'Most bytes that a compressed input may become [default: 64GiB]' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l spool-limit -d 'Most bytes kept, compressed, in a private temporary file of input that cannot be read twice [default: 1GiB]' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l service -d 'Judge spans of this service only (repeatable); other spans still count as parents' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l trace-id -d 'Judge this trace only (repeatable)' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l since -d 'Judge the last part of the data only, such as 15m or 1h30m, counted from its newest end' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l from -d 'Judge spans that start at this time or later: RFC 3339, a date, or a Unix time' -r
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l to -d 'Judge spans that start at this time or earlier' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l service -d 'Files: judge spans of this service only, other spans still count as parents. Backends: fetch the traces in which it takes part (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l since -d 'The last part only, such as 15m or 1h30m. Files: counted from their newest span. Backends: counted from now [default for backends: 1h]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l from -d 'Spans that start at this time or later: RFC 3339, a date, or a Unix time' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l to -d 'Spans that start before this time' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l env -d 'Judge this deployment.environment.name only (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l trace-id -d 'Judge this trace only; a backend is asked for it by its id (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l jaeger -d 'Ask the query API of Jaeger, such as http://localhost:16686' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l signoz -d 'Ask SigNoz, such as http://localhost:8080' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l operation -d 'Fetch traces with this operation' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l tag -d 'Fetch traces with a span that has this attribute (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l min-duration -d 'Fetch traces with a span of this duration or longer, such as 500ms' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l limit -d 'Most traces to fetch; they come whole [default: 1000]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l max-spans -d 'Fetch no further trace after so many spans [default: 10000000]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l deadline -d 'Longest time for fetching; what came until then is reported [default: 60s]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l settle -d 'Do not judge traces that ended so short a time ago: spans may still come [default: 30s]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l tenant -d 'Tenant to ask for' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l tenant-header -d 'Header that names the tenant [default: that of the backend]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l bearer-token-file -d 'File with a bearer token; or set TRACEMEND_BEARER_TOKEN' -r -F
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l basic-auth-file -d 'File with user:password; or set TRACEMEND_BASIC_AUTH' -r -F
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l api-key-file -d 'File with an API key of SigNoz; or set SIGNOZ_API_KEY' -r -F
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l header-file -d 'File with further headers, one `Name: value` a line; or set TRACEMEND_HEADERS' -r -F
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l threads -d 'Number of threads [default: one per core]' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l occurrences -d 'How many affected spans each finding lists' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l fail-on -d 'Least severity that makes the exit code 1' -r -f -a "error\t'Errors'
@@ -147,11 +178,12 @@ complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l trace-url 
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l color -d 'Colour' -r -f -a "auto\t'On terminals, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l insecure -d 'Believe any certificate'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l allow-partial -d 'Judge partial input as if it were whole'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l exit-zero -d 'Return 0 in place of 1; every other code stays'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l no-progress -d 'No progress on stderr'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -s q -l quiet -d 'Less: -q prints findings only, -qq nothing'
-complete -c tracemend -n "__fish_tracemend_using_subcommand check" -s v -l verbose -d 'More: every evidence, every input, longer examples'
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -s v -l verbose -d 'More: every evidence, every input, longer examples, every request to a backend'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l input-format -d 'Format of every input, in place of detection (see `tracemend formats`)' -r -f -a "jaeger-json\t''
 jaeger-es-json\t''
@@ -178,12 +210,33 @@ complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-string 
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-record -d 'Longest single record that is read [default: 256MiB]' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-decompressed -d 'Most bytes that a compressed input may become [default: 64GiB]' -r
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l spool-limit -d 'Most bytes kept, compressed, in a private temporary file of input that cannot be read twice [default: 1GiB]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l service -d 'Files: judge spans of this service only, other spans still count as parents. Backends: fetch the traces in which it takes part (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l since -d 'The last part only, such as 15m or 1h30m. Files: counted from their newest span. Backends: counted from now [default for backends: 1h]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l from -d 'Spans that start at this time or later: RFC 3339, a date, or a Unix time' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l to -d 'Spans that start before this time' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l env -d 'Judge this deployment.environment.name only (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l jaeger -d 'Ask the query API of Jaeger, such as http://localhost:16686' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l signoz -d 'Ask SigNoz, such as http://localhost:8080' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l operation -d 'Fetch traces with this operation' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l tag -d 'Fetch traces with a span that has this attribute (repeatable)' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l min-duration -d 'Fetch traces with a span of this duration or longer, such as 500ms' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l limit -d 'Most traces to fetch; they come whole [default: 1000]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l max-spans -d 'Fetch no further trace after so many spans [default: 10000000]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l deadline -d 'Longest time for fetching; what came until then is reported [default: 60s]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l settle -d 'Do not judge traces that ended so short a time ago: spans may still come [default: 30s]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l tenant -d 'Tenant to ask for' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l tenant-header -d 'Header that names the tenant [default: that of the backend]' -r
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l bearer-token-file -d 'File with a bearer token; or set TRACEMEND_BEARER_TOKEN' -r -F
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l basic-auth-file -d 'File with user:password; or set TRACEMEND_BASIC_AUTH' -r -F
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l api-key-file -d 'File with an API key of SigNoz; or set SIGNOZ_API_KEY' -r -F
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l header-file -d 'File with further headers, one `Name: value` a line; or set TRACEMEND_HEADERS' -r -F
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l color -d 'Colour' -r -f -a "auto\t'On terminals, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l demo -d 'Look into the sample that comes with the program'
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l insecure -d 'Believe any certificate'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l no-progress -d 'No progress on stderr'
-complete -c tracemend -n "__fish_tracemend_using_subcommand show" -s v -l verbose -d 'More: the attributes of every span'
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -s v -l verbose -d 'More: the attributes of every span, every request to a backend'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -l format -d 'Format of the report' -r -f -a "table\t''
 concise\t''
@@ -197,7 +250,7 @@ always\t'Always'
 never\t'Never'"
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -l no-progress -d 'No progress on stderr'
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -s q -l quiet -d 'Less: -q prints findings only, -qq nothing'
-complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -s v -l verbose -d 'More: every evidence, every input, longer examples'
+complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -s v -l verbose -d 'More: every evidence, every input, longer examples, every request to a backend'
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tracemend -n "__fish_tracemend_using_subcommand explain" -l format -d 'Format of the answer' -r -f -a "text\t'For people'
 json\t'For programs'

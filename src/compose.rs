@@ -245,7 +245,10 @@ impl Composer<'_> {
     fn readings(&self, read: ReadingsOfRun<'_>) -> Readings {
         let accounting = self.accounting();
         Readings {
-            traces: self.analysis.counts.traces,
+            traces: self.analysis.counts.traces
+                - self.analysis.window_edge_traces
+                - self.analysis.settle_traces,
+            settling_traces: self.analysis.settle_traces,
             spans: accounting.spans(),
             rejected: accounting.rejected(),
             bytes: accounting.inputs.iter().map(|input| input.bytes).sum(),

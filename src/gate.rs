@@ -8,6 +8,8 @@ use crate::report::{Confidence, Reason, Severity, Verdict};
 pub struct Readings {
     /// Traces that were judged.
     pub traces: u64,
+    /// Traces that were not judged because they may still grow.
+    pub settling_traces: u64,
     /// Span records.
     pub spans: u64,
     /// Rejected span objects.
@@ -130,6 +132,13 @@ fn no_traces(readings: &Readings) -> String {
     if let Some(hint) = readings.filter_hint.as_ref().filter(|_| readings.spans > 0) {
         return format!("{message}; {hint}");
     }
+    if readings.settling_traces > 0 {
+        return format!(
+            "{message}; {} ended so short a time ago that spans may still come, ask again later or move the bound \
+             with --settle",
+            readings.settling_traces
+        );
+    }
     if let Some(hint) = readings.nothing_found.as_ref().filter(|_| readings.spans == 0) {
         return format!("{message}; {hint}");
     }
@@ -203,6 +212,14 @@ mod tests {
         assert!(message(0, Some("jaeger-json")).contains("--input-format jaeger-json may be wrong"));
         assert!(!message(5, Some("jaeger-json")).contains("--input-format"));
         assert!(!message(0, None).contains("--input-format"));
+    }
+
+    #[test]
+    fn traces_that_may_still_grow_are_no_traces() {
+        let readings = Readings { traces: 0, settling_traces: 3, ..healthy() };
+        let (verdict, reasons) = GateSettings::default().judge(0, &readings);
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert!(reasons[0].message.contains("3 ended so short a time ago"), "{}", reasons[0].message);
     }
 
     #[test]

@@ -325,7 +325,7 @@ impl<'o> Reader<'o> {
         let asked = remote::ask(backend, options.limits, options.progress, options.interrupted);
         let (answering, asked) = match asked {
             Ok(answering) => answering,
-            Err(outcome) => return self.take_outcome(&input.path, None, outcome),
+            Err(outcome) => return self.take_outcome(&input.path, None, *outcome),
         };
         let stream = answering.stream.read_while(options.interrupted, options.progress);
         let path = input.path.clone();

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the text of --help, which knows no Markdown")]
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -118,10 +120,10 @@ pub(super) struct SourceArgs {
 #[group(id = "backend", multiple = true)]
 pub(super) struct BackendUrls {
     /// Ask the query API of Jaeger, such as http://localhost:16686
-    #[arg(long, value_name = "URL", value_parser = values::backend_url)]
+    #[arg(long, value_name = "URL")]
     pub(super) jaeger: Option<String>,
     /// Ask SigNoz, such as http://localhost:8080
-    #[arg(long, value_name = "URL", value_parser = values::backend_url)]
+    #[arg(long, value_name = "URL")]
     pub(super) signoz: Option<String>,
 }
 

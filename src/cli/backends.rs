@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::args::{BackendArgs, SourceArgs};
+use super::values;
 use crate::config::{Backend, BackendKind, Connection, Query, Secret, Window};
 use crate::model::TraceId;
 
@@ -41,9 +42,11 @@ pub(super) fn backends(
     let mut backends = Vec::new();
     for (kind, url) in urls {
         let Some(url) = url else { continue };
+        // Not while the arguments are parsed: an error there repeats the value, and with it a password.
+        let url = values::backend_url(url).map_err(|reason| anyhow!("{}: {reason}", kind.flag()))?;
         backends.push(Backend {
             kind,
-            url: url.clone(),
+            url,
             query: query(args, source, trace_ids, now_ns)?,
             connection: connection(args, kind)?,
         });
@@ -54,11 +57,11 @@ pub(super) fn backends(
 fn query(args: &BackendArgs, source: &SourceArgs, trace_ids: &[TraceId], now_ns: i64) -> Result<Query> {
     let to_ns = source.to.unwrap_or(now_ns);
     let from_ns = source.from.unwrap_or(to_ns.saturating_sub(source.since.unwrap_or(SINCE)));
-    ensure!(from_ns < to_ns, "the window is empty: --from is not before --to");
     ensure!(
         from_ns < now_ns,
         "the window lies in the future, as seen from this machine's clock\n  check --from and the clock"
     );
+    ensure!(from_ns < to_ns, "the window is empty: --from is not before --to");
     Ok(Query {
         services: source.services.clone(),
         operation: args.operation.clone(),
@@ -114,17 +117,16 @@ fn credentials(args: &BackendArgs, kind: BackendKind) -> Result<Vec<(String, Sec
 /// What a file or an environment variable has, without the line break at its end.
 fn secret(file: Option<&Path>, variable: &str) -> Result<Option<String>> {
     let Some(path) = file else {
-        return Ok(env::var(variable).ok().filter(|value| !value.trim().is_empty()).map(trimmed));
+        return Ok(env::var(variable)
+            .ok()
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty()));
     };
     let read = || {
         ensure!(fs::metadata(path)?.len() <= MOST_OF_A_SECRET, "it is too long for a secret");
         Ok(fs::read_to_string(path)?)
     };
-    let text = trimmed(read().with_context(|| format!("cannot read {}", path.display()))?);
+    let text = read().with_context(|| format!("cannot read {}", path.display()))?.trim().to_owned();
     ensure!(!text.is_empty(), "{} is empty", path.display());
     Ok(Some(text))
-}
-
-fn trimmed(text: String) -> String {
-    text.trim().to_owned()
 }

@@ -72,7 +72,7 @@ impl Progress for Notices {
 
 /// Bytes, spans and rate.
 struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     spans: AtomicU64,
     /// Traces of backends.
     traces: AtomicU64,
@@ -85,53 +85,53 @@ impl Bar {
         bar.set_style(style("{spinner} {prefix}{binary_bytes} · {msg} · {binary_bytes_per_sec}"));
         bar.set_message("0 spans");
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, spans: AtomicU64::new(0), traces: AtomicU64::new(0), requests }
+        Self { drawn: bar, spans: AtomicU64::new(0), traces: AtomicU64::new(0), requests }
     }
 }
 
 impl Progress for Bar {
     fn expect_bytes(&self, bytes: u64) {
-        if self.bar.length().is_none() {
-            self.bar.set_style(style(
+        if self.drawn.length().is_none() {
+            self.drawn.set_style(style(
                 "{bar:24} {binary_bytes}/{binary_total_bytes} · {msg} · {binary_bytes_per_sec} · {eta} left",
             ));
-            self.bar.set_length(0);
+            self.drawn.set_length(0);
         }
-        self.bar.inc_length(bytes);
+        self.drawn.inc_length(bytes);
     }
 
     fn bytes(&self, bytes: u64) {
-        self.bar.inc(bytes);
+        self.drawn.inc(bytes);
     }
 
     fn spans(&self, spans: u64) {
         let spans = self.spans.fetch_add(spans, Ordering::Relaxed) + spans;
-        self.bar.set_message(format!("{} spans", HumanCount(spans)));
+        self.drawn.set_message(format!("{} spans", HumanCount(spans)));
     }
 
     fn fetched(&self, traces: u64, window: Option<&str>) {
         let traces = self.traces.fetch_add(traces, Ordering::Relaxed) + traces;
         let window = window.map_or_else(String::new, |window| format!(" · {window}"));
-        self.bar.set_prefix(format!("{} traces{window} · ", HumanCount(traces)));
+        self.drawn.set_prefix(format!("{} traces{window} · ", HumanCount(traces)));
     }
 
     fn request(&self, line: &str) {
         if self.requests {
-            self.bar.suspend(|| say(line));
+            self.drawn.suspend(|| say(line));
         }
     }
 
     fn warn(&self, line: &str) {
-        self.bar.suspend(|| say(&format!("warning: {line}")));
+        self.drawn.suspend(|| say(&format!("warning: {line}")));
     }
 
     fn waiting_for_stdin(&self) -> Box<dyn FnOnce() + Send> {
-        let bar = self.bar.clone();
+        let bar = self.drawn.clone();
         Box::new(move || bar.suspend(say_waiting))
     }
 
     fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }
 
@@ -148,14 +148,14 @@ mod tests {
     fn counts_what_it_is_told() {
         let bar = Bar::new(false);
         bar.bytes(1);
-        assert_eq!(bar.bar.length(), None, "without a size there is no end in sight");
+        assert_eq!(bar.drawn.length(), None, "without a size there is no end in sight");
         bar.expect_bytes(10);
         bar.expect_bytes(20);
         bar.bytes(6);
         bar.spans(3);
         bar.spans(4);
-        assert_eq!((bar.bar.length(), bar.bar.position()), (Some(30), 7));
-        assert_eq!(bar.bar.message(), "7 spans");
+        assert_eq!((bar.drawn.length(), bar.drawn.position()), (Some(30), 7));
+        assert_eq!(bar.drawn.message(), "7 spans");
         bar.finish();
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn check(args: &CheckArgs, rules: &[&str], terminal: &Terminal) -> Re
     } else {
         inputs(&args.input, terminal)?
     };
-    // Backends select whole traces by service and window, and all of these traces is judged.
+    // Backends select whole traces by service and window, and all of these traces are judged.
     let of_files = if settings.backends.is_empty() { source } else { &SourceArgs::default() };
     settings.filter = Filter {
         services: of_files.services.clone(),
@@ -93,7 +93,8 @@ fn whole_id(digits: &str) -> Option<TraceId> {
     u128::from_str_radix(digits, 16).ok().filter(|id| is_whole && *id != 0).map(TraceId)
 }
 
-const fn has_backend(args: &BackendArgs) -> bool {
+/// Whether a backend is named.
+pub(super) const fn has_backend(args: &BackendArgs) -> bool {
     args.urls.jaeger.is_some() || args.urls.signoz.is_some()
 }
 

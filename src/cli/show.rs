@@ -48,8 +48,11 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let trace = match outcome {
         ShowOutcome::Found(trace) => trace,
         ShowOutcome::Ambiguous(ids) => bail!("several traces match `{prefix}`:{}", listed(&ids)),
-        ShowOutcome::Unknown(nearest) if nearest.is_empty() => bail!("no trace matches `{prefix}`"),
-        ShowOutcome::Unknown(nearest) => bail!("no trace matches `{prefix}`; nearest:{}", listed(&nearest)),
+        ShowOutcome::Unknown(nearest) => {
+            let nearest =
+                if nearest.is_empty() { String::new() } else { format!("; nearest:{}", listed(&nearest)) };
+            bail!("no trace matches `{prefix}`{nearest}{}", how_to_find(args, &prefix))
+        }
     };
     let options = RenderOptions {
         width: terminal.columns(),
@@ -61,6 +64,14 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     render::trace::render(&trace, &options, &mut out)?;
     out.flush()?;
     Ok(if failures.is_empty() { Exit::Pass } else { Exit::Error }.into())
+}
+
+/// A backend finds a trace by its whole id; by part of it only those of the window are looked at.
+fn how_to_find(args: &ShowArgs, prefix: &str) -> &'static str {
+    if settings::has_backend(&args.backend) && !matches!(prefix.len(), 16 | 32) {
+        return "\n  only traces of the window were looked at: give the whole id, or --since or --from";
+    }
+    ""
 }
 
 fn listed(ids: &[String]) -> String {

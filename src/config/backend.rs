@@ -91,14 +91,17 @@ impl Window {
     /// no longer than one step: then a backend cannot tell the halves apart.
     pub fn halves(self, step_ns: i64) -> Option<[Self; 2]> {
         let half = self.to_ns.saturating_sub(self.from_ns) / 2;
-        let middle = self.from_ns.saturating_add(half / step_ns * step_ns);
-        if middle <= self.from_ns || self.to_ns.saturating_sub(self.from_ns) <= step_ns {
-            return None;
-        }
-        Some([Self { from_ns: middle, to_ns: self.to_ns }, Self { from_ns: self.from_ns, to_ns: middle }])
+        self.split(self.from_ns.saturating_add(half / step_ns * step_ns))
+    }
+
+    /// Both parts of the window around an instant inside it, the later one first.
+    pub fn split(self, at_ns: i64) -> Option<[Self; 2]> {
+        let is_inside = self.from_ns < at_ns && at_ns < self.to_ns;
+        is_inside.then_some([Self { from_ns: at_ns, ..self }, Self { to_ns: at_ns, ..self }])
     }
 
     /// The window with so many ns more on either side.
+    #[must_use]
     pub fn widened(self, by_ns: i64) -> Self {
         Self { from_ns: self.from_ns.saturating_sub(by_ns), to_ns: self.to_ns.saturating_add(by_ns) }
     }

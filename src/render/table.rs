@@ -611,9 +611,16 @@ fn coverage_sentences(coverage: &Coverage) -> Vec<(&'static str, String)> {
         out.push(("unreadable", format!("{} elsewhere", human_bytes(coverage.unreadable_bytes - listed))));
     }
     for limit in &coverage.limits_reached {
-        let place = place_in_input(&limit.input, None, limit.offset);
-        let sentence =
-            format!("{}, {place}; reading it stopped there ({} moves the limit)", limit.limit, limit.flag);
+        let sentence = match limit.flag.as_str() {
+            // Whole traces were left out, and nothing was cut.
+            "--limit" | "--max-spans" => {
+                format!("{}: {} may have more ({} moves the limit)", limit.limit, limit.input, limit.flag)
+            }
+            _ => {
+                let place = place_in_input(&limit.input, None, limit.offset);
+                format!("{}, {place}; reading it stopped there ({} moves the limit)", limit.limit, limit.flag)
+            }
+        };
         out.push(("limit", sentence));
     }
     for source in &coverage.partial_sources {

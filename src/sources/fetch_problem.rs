@@ -182,7 +182,7 @@ impl FetchProblem {
             Self::Unauthorized { sent: true, how, .. } => {
                 format!("the credentials are wrong, have expired, or lack the right to read traces; {how}")
             }
-            Self::Unauthorized { sent: false, how, .. } => (*how).to_owned(),
+            Self::Unauthorized { sent: false, how, .. } | Self::LoginPage { how, .. } => (*how).to_owned(),
             Self::Tenant(_) => {
                 "name it with --tenant, and its header with --tenant-header where it is not the \
                                 usual one"
@@ -200,7 +200,6 @@ impl FetchProblem {
                                   the browser before /search, /trace or /services"
                     .to_owned()
             }
-            Self::LoginPage { how, .. } => (*how).to_owned(),
             Self::Redirected(_) => {
                 "credentials are not carried to another address: name that one if it is right, \
                                     or log in with --bearer-token-file if it is a log-in page"
@@ -234,7 +233,7 @@ fn tls_help(reason: &str) -> &'static str {
     if has(&["not valid for name", "notvalidforname"]) {
         return "use the name that the certificate is for";
     }
-    if has(&["corrupt message", "invalidcontenttype", "invalid content type"]) {
+    if has(&["corrupt message", "invalidcontenttype", "invalid content type", "handshake eof"]) {
         return "this port may speak no TLS: write http:// in place of https://";
     }
     "check the address and the certificate; --insecure believes it unseen"

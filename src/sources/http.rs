@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt as _;
 use reqwest::header::{
     ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
@@ -14,7 +16,7 @@ use reqwest::{Method, Request, Response, Url};
 use tokio::time::{sleep, timeout};
 
 use super::fetch_problem::FetchProblem;
-use crate::config::Connection;
+use crate::config::{Connection, Secret};
 
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -97,12 +99,11 @@ impl Answer {
 }
 
 /// A client of one backend. It lives on one thread.
-#[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     headers: HeaderMap,
-    secrets: Vec<String>,
+    secrets: Vec<Secret>,
     max_answer: usize,
     /// How to give credentials, for messages.
     how: &'static str,
@@ -379,15 +380,16 @@ impl Client {
 
     /// Text of a backend, in one line that is not too long.
     pub(super) fn quoted(&self, text: &str) -> String {
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Before anything is cut off: a part of a secret would not be found.
+        let line = self.scrub(&text.split_whitespace().collect::<Vec<_>>().join(" "));
         let short: String = line.chars().take(QUOTED).collect();
         let more = if short.len() < line.len() { "…" } else { "" };
-        self.scrub(&format!("{short}{more}"))
+        format!("{short}{more}")
     }
 
     /// A backend may repeat what it was sent.
     pub(super) fn scrub(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "(hidden)"))
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), "(hidden)"))
     }
 
     fn problem_of(&self, error: &reqwest::Error) -> FetchProblem {
@@ -453,18 +455,23 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str, is_secret: bool) -> 
     Ok(())
 }
 
-/// Credentials as they could be repeated: whole, and without the scheme before them.
-fn secret_texts(connection: &Connection) -> Vec<String> {
+/// Credentials as they could be repeated: whole, without the scheme before them, and decoded.
+fn secret_texts(connection: &Connection) -> Vec<Secret> {
     let mut texts = Vec::new();
     for (_, secret) in &connection.credentials {
         let whole = secret.reveal();
         texts.push(whole.to_owned());
-        texts.extend(whole.split_once(' ').map(|(_, rest)| rest.to_owned()));
+        let Some((scheme, rest)) = whole.split_once(' ') else { continue };
+        texts.push(rest.to_owned());
+        let decoded = STANDARD.decode(rest).ok().filter(|_| scheme == "Basic");
+        let Some(user) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else { continue };
+        texts.extend(user.split_once(':').map(|(_, password)| password.to_owned()));
+        texts.push(user);
     }
     // Longer ones first, so that no part of one is left standing.
     texts.sort_by_key(|text| usize::MAX - text.len());
     texts.retain(|text| text.len() >= 4);
-    texts
+    texts.into_iter().map(Secret::new).collect()
 }
 
 /// The address of a backend, without what must not or need not be in it.
@@ -494,4 +501,86 @@ fn reason_of(error: &reqwest::Error) -> String {
         source = inner.source();
     }
     reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(credentials: &[(&str, &str)]) -> Connection {
+        Connection {
+            credentials: credentials
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), Secret::new(*value)))
+                .collect(),
+            tenant: None,
+            tenant_header: None,
+            insecure: false,
+            deadline: Duration::from_secs(5),
+        }
+    }
+
+    fn client(credentials: &[(&str, &str)]) -> Client {
+        Client::new("http://localhost/base/", &connection(credentials), "x-tenant", "log in", 1 << 20)
+            .unwrap()
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer { status, headers: HeaderMap::new(), body: body.into() }
+    }
+
+    #[test]
+    fn paths_go_below_the_base() {
+        let query = [("q", "a b&c".to_owned())];
+        let url = client(&[]).url(&Ask::get("api/v3/traces", &query));
+        assert_eq!(url.as_str(), "http://localhost/base/api/v3/traces?q=a+b%26c");
+    }
+
+    #[test]
+    fn what_a_backend_repeats_of_secrets_is_hidden() {
+        let client = client(&[("authorization", "Bearer hush-hush"), ("x-key", "deep-secret")]);
+        let said = client
+            .message_of(&answer(400, r#"{"message":"no Bearer hush-hush, nor hush-hush, nor deep-secret"}"#));
+        assert_eq!(said, "no (hidden), nor (hidden), nor (hidden)");
+    }
+
+    #[test]
+    fn an_answer_that_is_no_data_has_a_meaning() {
+        let client = client(&[]);
+        let meaning = |status, body: &str| client.refusal(&Ask::get("api/x", &[]), &answer(status, body));
+        let login = "<html><title>Sign in</title><input type=\"password\"></html>";
+        assert!(matches!(meaning(200, login), FetchProblem::LoginPage { .. }));
+        assert!(matches!(meaning(200, "<!doctype html><div id=\"root\">login"), FetchProblem::Page { .. }));
+        assert!(matches!(meaning(401, "no"), FetchProblem::Unauthorized { sent: false, .. }));
+        assert!(matches!(meaning(400, "missing tenant header"), FetchProblem::Tenant(_)));
+        assert!(matches!(meaning(401, "no org id"), FetchProblem::Tenant(_)));
+        assert!(matches!(meaning(404, "404 page not found"), FetchProblem::NoApi { .. }));
+        assert_eq!(meaning(400, "Client sent an HTTP request to an HTTPS server."), FetchProblem::WantsHttps);
+        let jaeger = r#"{"data":null,"errors":[{"code":500,"msg":"storage is down"}]}"#;
+        assert_eq!(meaning(500, jaeger).to_string(), "status 500: storage is down");
+        let signoz = r#"{"status":"error","error":{"message":"Found 1 errors","errors":[{"message":"key `x` not found"}]}}"#;
+        assert_eq!(meaning(400, signoz).to_string(), "status 400: Found 1 errors; key `x` not found");
+    }
+
+    #[test]
+    fn waits_as_it_is_told() {
+        let wait = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
+        assert!(wait(&soon).is_some_and(|wait| wait > Duration::from_secs(20)));
+        assert_eq!(wait("later"), None);
+    }
+
+    #[test]
+    fn addresses_carry_no_password() {
+        assert!(
+            base_url("http://user:hush@host").is_err_and(|problem| !problem.to_string().contains("hush"))
+        );
+        assert!(base_url("ftp://host").is_err());
+        assert_eq!(base_url("https://host/a/?b#c").unwrap().as_str(), "https://host/a/");
+    }
 }

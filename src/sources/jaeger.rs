@@ -8,10 +8,11 @@
 //! Source: Jaeger's HTTP handlers (`query_parser.go`, `apiv3/http_gateway.go`) of v1.76 and v2.20.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::fetch_problem::FetchProblem;
@@ -71,7 +72,13 @@ pub(super) async fn fetch(fetch: &mut Fetch) -> Result<(), FetchProblem> {
         return by_id(fetch, api).await;
     }
     fetch.outcome.horizon.whole_from_ns = Some(fetch.query.window.from_ns.saturating_sub(READ_AROUND));
-    let found = search(fetch, api, &services).await?;
+    let mut found = false;
+    if fetch.query.services.is_empty() && can_search_without_service(&fetch.query, api) {
+        found = search(fetch, api, &[String::new()]).await?;
+    }
+    if !found {
+        found = search(fetch, api, &services).await?;
+    }
     if !found {
         fetch.outcome.nothing_found = Some(nothing_found(fetch, api, &services).await);
     }
@@ -130,7 +137,8 @@ async fn probe(client: &Client, query: &Query) -> Result<(Api, Vec<String>), Fet
             Err(_) => Ok((Api { generation: Generation::V3, is_raw: false, raw_search: false }, known)),
         };
     }
-    if answer.status != 404 {
+    let is_other_api = answer.is_success() && !answer.body.trim_ascii_start().starts_with(b"<");
+    if answer.status != 404 && !is_other_api {
         let refusal = client.refusal(&ask, &answer);
         // A page can also come from a proxy that knows the older API only.
         return older(client, query).await.map_err(|_| refusal);
@@ -186,7 +194,14 @@ async fn knows(client: &Client, search: &Search, name: &str) -> Result<bool, Fet
     if let Some(older) = older_spelling(name) {
         query.push((older, NO_VALUE.to_owned()));
     }
-    Ok(client.send(&Ask::get(search.path, &query)).await?.status == 400)
+    let ask = Ask::get(search.path, &query);
+    let answer = client.send(&ask).await?;
+    match answer.status {
+        400 => Ok(true),
+        200..300 | 404 => Ok(false),
+        // A server that cannot answer now has not said that it does not know the parameter.
+        _ => Err(client.refusal(&ask, &answer)),
+    }
 }
 
 fn canonical(key: &str) -> String {
@@ -205,6 +220,13 @@ fn services(query: &Query, known: &[String]) -> Result<Vec<String>, FetchProblem
         }
     }
     Ok(if query.services.is_empty() { known.to_vec() } else { query.services.clone() })
+}
+
+/// Whether one search may do for all services: it does where spans are found by their time alone
+/// (memory, Badger, Elasticsearch). Cassandra refuses or finds nothing; then each service is asked
+/// for.
+fn can_search_without_service(query: &Query, api: Api) -> bool {
+    api.generation == Generation::V3 && query.operation.is_none() && query.tags.is_empty()
 }
 
 /// A search as path and parameters.
@@ -281,17 +303,22 @@ async fn search(fetch: &mut Fetch, api: Api, services: &[String]) -> Result<bool
                     queue.extend(window.halves(SHORTEST).into_iter().flatten().map(|half| (*service, half)));
                     continue;
                 }
+                // The storage wants to be asked service by service.
+                Err(FetchProblem::Status { .. }) if service.is_empty() && !found => return Ok(false),
                 Err(problem) => {
                     fetch.tolerate(&format!("traces of {service} from {window}"), problem)?;
                     continue;
                 }
             };
-            found |= !page.ids.is_empty();
+            found |= !page.starts.is_empty();
             give(fetch, api, &page, *window).await?;
-            if (page.ids.len() as u64) < depth {
+            if (page.starts.len() as u64) < depth {
                 continue;
             }
-            match window.halves(SHORTEST) {
+            // Traces crowd; the middle of those that came halves their number, that of the window
+            // would not.
+            let middle = page.middle_start_ns().and_then(|at_ns| window.split(at_ns));
+            match middle.or_else(|| window.halves(SHORTEST)) {
                 Some(halves) => queue.extend(halves.map(|half| (*service, half))),
                 None => fetch.lacks(format!(
                     "more than {depth} traces of {service} start within a millisecond at {}",
@@ -332,7 +359,7 @@ async fn page(client: &Client, ask: &Ask<'_>, generation: Generation) -> Result<
 
 /// Gives out what was not given out before.
 async fn give(fetch: &mut Fetch, api: Api, page: &Page, window: Window) -> Result<(), FetchProblem> {
-    let wanted: BTreeSet<TraceId> = page.ids.iter().copied().filter(|id| fetch.take(*id)).collect();
+    let wanted: BTreeSet<TraceId> = page.starts.keys().copied().filter(|id| fetch.take(*id)).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -361,9 +388,10 @@ async fn each_by_id(
         let answers = batch.iter().map(|id| trace(&fetch.client, *id, api.generation));
         for (id, answer) in batch.iter().zip(join_all(answers).await) {
             match answer {
-                Ok(page) if page.ids.is_empty() => fetch.lacks(format!("trace {id}: not found")),
+                Ok(page) if page.starts.is_empty() => fetch.lacks(format!("trace {id}: not found")),
                 Ok(page) => {
-                    let (document, spans) = page.only(&page.ids, api.generation)?;
+                    let ids = page.starts.keys().copied().collect();
+                    let (document, spans) = page.only(&ids, api.generation)?;
                     fetch.document(document, 1, spans, window).await;
                 }
                 Err(problem) => fetch.tolerate(&format!("trace {id}"), problem)?,
@@ -390,7 +418,8 @@ async fn trace(client: &Client, id: TraceId, generation: Generation) -> Result<P
 #[derive(Default)]
 struct Page {
     body: Vec<u8>,
-    ids: BTreeSet<TraceId>,
+    /// The traces in it with their earliest start in ns.
+    starts: BTreeMap<TraceId, i64>,
 }
 
 /// `{"data":[…],"errors":[…]}`
@@ -406,8 +435,15 @@ struct TracesV1<'a> {
 struct TraceV1<'a> {
     #[serde(borrow, rename = "traceID")]
     trace_id: Cow<'a, str>,
-    #[serde(default)]
-    spans: Vec<serde::de::IgnoredAny>,
+    #[serde(borrow, default)]
+    spans: Vec<SpanV1<'a>>,
+}
+
+#[derive(Deserialize)]
+struct SpanV1<'a> {
+    /// In µs.
+    #[serde(borrow, rename = "startTime")]
+    start: Option<&'a RawValue>,
 }
 
 /// `{"result":{"resourceSpans":[…]}}`
@@ -447,10 +483,29 @@ struct ScopeV3<'a> {
 struct SpanV3<'a> {
     #[serde(borrow, default, rename = "traceId", alias = "trace_id")]
     trace_id: Cow<'a, str>,
+    /// In ns.
+    #[serde(borrow, default, rename = "startTimeUnixNano", alias = "start_time_unix_nano")]
+    start: Option<&'a RawValue>,
+}
+
+/// A whole number, as such or as text.
+fn number(raw: Option<&RawValue>) -> Option<i64> {
+    raw?.get().trim_matches('"').parse().ok()
 }
 
 fn not_jaeger(path: &str, reason: &str) -> FetchProblem {
     FetchProblem::NotThisApi { api: "Jaeger", path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// Says where an answer is not as it should be. The words of the reader are left out: they repeat values,
+/// and a value may be what was sent to log in.
+fn unexpected(path: &str, error: &serde_json::Error) -> FetchProblem {
+    let what = match error.classify() {
+        Category::Eof => "it ends too early",
+        Category::Syntax => "it is no JSON",
+        Category::Data | Category::Io => "it is JSON of another kind",
+    };
+    not_jaeger(path, &format!("{what} (line {}, column {})", error.line(), error.column()))
 }
 
 /// The id of a trace; ids that are none are told apart by their text.
@@ -463,7 +518,7 @@ fn id_of(text: &str) -> TraceId {
 
 impl Page {
     fn v1(&self) -> Result<TracesV1<'_>, FetchProblem> {
-        serde_json::from_slice(&self.body).map_err(|error| not_jaeger("/api/traces", &error.to_string()))
+        serde_json::from_slice(&self.body).map_err(|error| unexpected("/api/traces", &error))
     }
 
     /// Older gateways stream several envelopes.
@@ -471,29 +526,43 @@ impl Page {
         let values = serde_json::Deserializer::from_slice(&self.body).into_iter();
         values
             .collect::<Result<_, _>>()
-            .map_err(|error: serde_json::Error| not_jaeger("/api/v3/traces", &error.to_string()))
+            .map_err(|error: serde_json::Error| unexpected("/api/v3/traces", &error))
     }
 
     /// Finds out which traces are in an answer.
     fn read(body: Vec<u8>, generation: Generation) -> Result<Self, FetchProblem> {
-        let mut page = Self { body, ids: BTreeSet::new() };
-        let mut ids = BTreeSet::new();
+        let mut page = Self { body, starts: BTreeMap::new() };
+        let mut starts = BTreeMap::new();
+        let mut found = |id: &str, start_ns: Option<i64>| {
+            let known = starts.entry(id_of(id)).or_insert(i64::MAX);
+            *known = (*known).min(start_ns.unwrap_or(i64::MAX));
+        };
         match generation {
             Generation::V1 => {
-                for trace in page.v1()?.data.unwrap_or_default() {
-                    ids.insert(id_of(&trace_v1(trace)?.trace_id));
+                for raw in page.v1()?.data.unwrap_or_default() {
+                    let trace = trace_v1(raw)?;
+                    let micros = trace.spans.iter().filter_map(|span| number(span.start)).min();
+                    found(&trace.trace_id, micros.and_then(|micros| micros.checked_mul(1_000)));
                 }
             }
             Generation::V3 => {
                 for envelope in &page.v3()? {
-                    for span in spans_v3(envelope) {
-                        ids.insert(id_of(&span_v3(span)?.trace_id));
+                    for raw in spans_v3(envelope) {
+                        let span = span_v3(raw)?;
+                        found(&span.trace_id, number(span.start));
                     }
                 }
             }
         }
-        page.ids = ids;
+        page.starts = starts;
         Ok(page)
+    }
+
+    /// When the middle one of the traces starts, in ns.
+    fn middle_start_ns(&self) -> Option<i64> {
+        let mut starts: Vec<i64> = self.starts.values().copied().collect();
+        let middle = starts.len() / 2;
+        (!starts.is_empty()).then(|| *starts.select_nth_unstable(middle).1)
     }
 
     /// The same with the wanted traces only, and how many spans they have.
@@ -540,40 +609,14 @@ impl Page {
                 !resource.scopes.is_empty()
             });
             let written = serde_json::to_writer(&mut document, &envelope);
-            written.map_err(|error| not_jaeger("/api/v3/traces", &error.to_string()))?;
+            written.map_err(|error| unexpected("/api/v3/traces", &error))?;
         }
         Ok((document, count))
-    }
-
-    /// A start of a span in ns.
-    fn any_start_ns(&self, generation: Generation) -> Option<i64> {
-        #[derive(Deserialize)]
-        struct Starts {
-            spans: Vec<Start>,
-        }
-        #[derive(Deserialize)]
-        struct Start {
-            #[serde(alias = "startTimeUnixNano", alias = "start_time_unix_nano", rename = "startTime")]
-            start: serde_json::Value,
-        }
-        let number = |value: &serde_json::Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
-        match generation {
-            Generation::V1 => {
-                let page = self.v1().ok()?;
-                let first: Starts = serde_json::from_str(page.data?.first()?.get()).ok()?;
-                number(&first.spans.first()?.start)?.checked_mul(1_000)
-            }
-            Generation::V3 => {
-                let envelopes = self.v3().ok()?;
-                let span = spans_v3(envelopes.first()?).next()?;
-                number(&serde_json::from_str::<Start>(span.get()).ok()?.start)
-            }
-        }
     }
 }
 
 fn trace_v1(raw: &RawValue) -> Result<TraceV1<'_>, FetchProblem> {
-    serde_json::from_str(raw.get()).map_err(|error| not_jaeger("/api/traces", &error.to_string()))
+    serde_json::from_str(raw.get()).map_err(|error| unexpected("/api/traces", &error))
 }
 
 fn spans_v3<'a>(envelope: &EnvelopeV3<'a>) -> impl Iterator<Item = &'a RawValue> {
@@ -582,7 +625,7 @@ fn spans_v3<'a>(envelope: &EnvelopeV3<'a>) -> impl Iterator<Item = &'a RawValue>
 }
 
 fn span_v3(raw: &RawValue) -> Result<SpanV3<'_>, FetchProblem> {
-    serde_json::from_str(raw.get()).map_err(|error| not_jaeger("/api/v3/traces", &error.to_string()))
+    serde_json::from_str(raw.get()).map_err(|error| unexpected("/api/v3/traces", &error))
 }
 
 /// What to look at when the window has no trace.
@@ -598,7 +641,7 @@ async fn nothing_found(fetch: &Fetch, api: Api, services: &[String]) -> String {
     let around = window.widened(LOOK_AROUND);
     for service in services.iter().take(CONCURRENCY) {
         let page = search_once(&fetch.client, &fetch.query, api, service, around, 1).await;
-        if let Some(start) = page.ok().and_then(|page| page.any_start_ns(api.generation)) {
+        if let Some(start) = page.ok().and_then(|page| page.starts.into_values().next()) {
             let start = time::rfc3339(start);
             return format!(
                 "Jaeger has no such trace from {window}, but one at {start}: widen the window with --since or --from"
@@ -606,4 +649,92 @@ async fn nothing_found(fetch: &Fetch, api: Api, services: &[String]) -> String {
         }
     }
     format!("Jaeger has no such trace from {window}, nor 30 days around; asked for services {named}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(texts: &[&str]) -> BTreeSet<TraceId> {
+        texts.iter().map(|text| id_of(text)).collect()
+    }
+
+    fn document(page: &Page, wanted: &[&str], generation: Generation) -> (String, u64) {
+        let (document, spans) = page.only(&ids(wanted), generation).unwrap();
+        (String::from_utf8(document).unwrap(), spans)
+    }
+
+    #[test]
+    fn traces_that_were_given_out_are_taken_out_of_an_answer() {
+        let body = r#"{"data":[{"traceID":"a1","spans":[{"x":1},{"x":2}],"processes":{}},{"traceID":"b2","spans":[{"x":3}]}],"errors":null}"#;
+        let page = Page::read(body.into(), Generation::V1).unwrap();
+        assert!(page.starts.keys().eq(&ids(&["a1", "b2"])));
+        let rest = (r#"{"data":[{"traceID":"b2","spans":[{"x":3}]}],"errors":null}"#.to_owned(), 1);
+        assert_eq!(document(&page, &["b2"], Generation::V1), rest);
+
+        // Two envelopes in a row; a trace is spread over both, and over several scopes.
+        let body = concat!(
+            r#"{"result":{"resourceSpans":[{"resource":{"r":1},"scopeSpans":[{"scope":{"s":1},"spans":[{"traceId":"a1","n":1},{"traceId":"b2","n":2}]},{"spans":[{"traceId":"a1","n":3}]}]}]}}"#,
+            "\n",
+            r#"{"result":{"resource_spans":[{"scope_spans":[{"spans":[{"trace_id":"A1","n":4}]}]},{"scopeSpans":[{"spans":[{"traceId":"b2","n":5}]}]}]}}"#,
+        );
+        let page = Page::read(body.into(), Generation::V3).unwrap();
+        assert!(page.starts.keys().eq(&ids(&["a1", "b2"])));
+        let (only, spans) = document(&page, &["b2"], Generation::V3);
+        assert_eq!(spans, 2);
+        assert_eq!(
+            only,
+            concat!(
+                r#"{"result":{"resourceSpans":[{"resource":{"r":1},"scopeSpans":[{"scope":{"s":1},"spans":[{"traceId":"b2","n":2}]}]}]}}"#,
+                r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"b2","n":5}]}]}]}}"#,
+            )
+        );
+        assert_eq!(document(&page, &["a1", "b2"], Generation::V3).1, 5);
+    }
+
+    #[test]
+    fn what_is_not_of_jaeger_is_said() {
+        for (body, generation) in [
+            (r#"{"data":{"nope":1}}"#, Generation::V1),
+            ("[]", Generation::V3),
+            (r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[7]}]}]}}"#, Generation::V3),
+        ] {
+            let problem = Page::read(body.into(), generation).err();
+            assert!(matches!(problem, Some(FetchProblem::NotThisApi { .. })), "{body}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn services_of_both_generations() {
+        let services = |status, body: &str| {
+            let headers = reqwest::header::HeaderMap::new();
+            services_in(&Answer { status, headers, body: body.into() })
+        };
+        let shop = Some(vec!["cart".to_owned(), "shop".to_owned()]);
+        assert_eq!(services(200, r#"{"services":["shop","cart"]}"#), shop);
+        assert_eq!(services(200, r#"{"data":["shop","cart"],"total":2,"errors":null}"#), shop);
+        assert_eq!(services(200, r#"{"data":null,"total":0}"#), Some(vec![]));
+        assert_eq!(services(200, "{}"), Some(vec![]), "v3 leaves an empty list out");
+        assert_eq!(services(404, "{}"), None);
+        assert_eq!(services(200, r#"{"status":"success"}"#), None);
+        assert_eq!(services(200, "<html>"), None);
+    }
+
+    #[test]
+    fn a_window_is_cut_where_half_of_its_traces_start() {
+        let middle = |body: &str, generation| Page::read(body.into(), generation).unwrap().middle_start_ns();
+        let body = r#"{"data":[{"traceID":"a","spans":[{"startTime":9},{"startTime":5}]},{"traceID":"b","spans":[{"startTime":7}]},{"traceID":"c","spans":[{"startTime":6}]}]}"#;
+        assert_eq!(middle(body, Generation::V1), Some(6_000));
+        let body = r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","startTimeUnixNano":"1767225600000000001"},{"traceId":"b","start_time_unix_nano":1767225600000000003},{"traceId":"c","startTimeUnixNano":"1767225600000000002"}]}]}]}}"#;
+        assert_eq!(middle(body, Generation::V3), Some(1_767_225_600_000_000_002));
+        assert_eq!(Page::default().middle_start_ns(), None);
+    }
+
+    #[test]
+    fn both_formats_are_known() {
+        for generation in [Generation::V1, Generation::V3] {
+            let api = Api { generation, is_raw: true, raw_search: true };
+            assert!(api.format().info().name.starts_with("jaeger-"));
+        }
+    }
 }

@@ -98,7 +98,7 @@ pub fn ask(
     limits: &Limits,
     progress: &dyn Progress,
     interrupted: &AtomicBool,
-) -> Result<(Answering, Asked), Outcome> {
+) -> Result<(Answering, Asked), Box<Outcome>> {
     let (pieces, received) = bounded(DOCUMENTS);
     let end = Arc::new(End::default());
     let thread = {
@@ -106,9 +106,9 @@ pub fn ask(
         let run = move || run(backend, &limits, pieces, &end);
         thread::Builder::new().name("backend".to_owned()).spawn(run)
     };
-    let failed = |error: io::Error| Outcome {
-        failure: Some(FetchProblem::Broken(error.to_string())),
-        ..Outcome::default()
+    let failed = |error: io::Error| {
+        let failure = Some(FetchProblem::Broken(error.to_string()));
+        Box::new(Outcome { failure, ..Outcome::default() })
     };
     let asked = Asked { thread: thread.map_err(failed)?, end: Arc::clone(&end) };
     loop {
@@ -118,7 +118,7 @@ pub fn ask(
                 return Ok((Answering { format, capabilities, stream }, asked));
             }
             Next::Piece(piece) => tell(&piece, progress),
-            Next::Interrupted | Next::End => return Err(asked.finish()),
+            Next::Interrupted | Next::End => return Err(Box::new(asked.finish())),
         }
     }
 }

@@ -136,6 +136,8 @@ struct Api {
     columns: Columns,
     /// Whether exports were not refused so far.
     exports: bool,
+    /// Rows that make no answer too large, as far as is known.
+    most_rows: u64,
     /// Ways to write down what is wanted. Where a server refuses one, the next is tried.
     filters: VecDeque<String>,
 }
@@ -150,7 +152,8 @@ impl Api {
 /// named. `None` means an older server.
 async fn probe(fetch: &Fetch, version: &Version) -> Result<Option<Api>, FetchProblem> {
     let client = &fetch.client;
-    let mut api = Api { columns: Columns::All, exports: true, filters: request::filters(&fetch.query)? };
+    let filters = request::filters(&fetch.query)?;
+    let mut api = Api { columns: Columns::All, exports: true, most_rows: u64::MAX, filters };
     let window = fetch.query.window;
     let mut newest = Page::default();
     for window in [window, window.widened(LOOK_AROUND)] {
@@ -424,20 +427,20 @@ async fn give_from(
 ) -> Result<Option<BTreeSet<TraceId>>, FetchProblem> {
     let filter = request::by_ids(ids);
     let mut way = if api.exports { way } else { Way::Query };
-    let (mut limit, mut offset) = (way.rows(), 0);
+    let mut offset = 0;
     let (mut held, mut given) = (Page::default(), BTreeSet::new());
     let what = |given: &BTreeSet<TraceId>| format!("{} of {} traces", ids.len() - given.len(), ids.len());
     loop {
+        let limit = way.rows().min(api.most_rows);
         let body = request::spans(&filter, around, api.columns, Order::ByTrace, limit, offset);
         let mut page = match rows(&fetch.client, way, &body, api.columns).await {
             Ok(Some(page)) => page,
             Ok(None) => {
                 (api.exports, way) = (false, Way::Query);
-                limit = limit.min(way.rows());
                 continue;
             }
             Err(FetchProblem::TooLarge(_)) if limit > LEAST_ROWS => {
-                limit = (limit / 4).max(LEAST_ROWS);
+                api.most_rows = (limit / 4).max(LEAST_ROWS);
                 continue;
             }
             Err(problem) => {

@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![expect(clippy::format_collect, reason = "clear, and a test has time")]
 
+mod asking;
 mod check;
 mod determinism;
+mod double;
+mod jaeger;
 mod matrix;
 mod reports;
+mod signoz;
 mod support;
