@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::framing::log_lines::undone;
 use super::json::{Cursor, Result, log_prefix};
 use super::otlp_protobuf::{Signal, frame_length, signal, signal_in_sight, signal_of_whole, varint_length};
 use super::{ALL, Format, Limits};
@@ -57,7 +58,11 @@ impl<'a> Head<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
         let binary = binary(bytes);
-        let json = if binary.is_some() { Json::default() } else { Json::read(bytes) };
+        let json = match (binary, undone(bytes)) {
+            (Some(_), _) => Json::default(),
+            (None, Some(lines)) => Json::read(&lines),
+            (None, None) => Json::read(bytes),
+        };
         Self { bytes, binary, json }
     }
 

@@ -414,7 +414,7 @@ pub(super) mod testing {
         bytes: impl Into<Vec<u8>>,
         limits: &Limits,
     ) -> Told {
-        let block = Block { bytes: bytes.into(), offset: 0, replayed: 0, closing: 0 };
+        let block = Block { bytes: bytes.into(), ..Block::default() };
         let mut told = Told::default();
         format.decode(&block, limits, &mut told);
         told
