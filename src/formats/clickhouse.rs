@@ -28,13 +28,18 @@ pub(super) trait TableRow<'a> {
 
 /// Whether rows of JSON in this head have all of the columns of the first list and one of the second.
 pub(super) fn has_columns(head: &Head<'_>, all: &[&str], any: &[&str]) -> bool {
-    let named = meta_columns(head);
-    let has = |above: &str, column: &str| head.has(&format!("{above}{column}"));
-    let is_named = |column: &str| named.iter().any(|name| name == column);
-    let met = |has: &dyn Fn(&str) -> bool| {
-        all.iter().all(|column| has(column)) && any.iter().any(|column| has(column))
+    let met = |above: &str| {
+        let has = |column: &&str| head.has(&format!("{above}{column}"));
+        all.iter().all(has) && any.iter().any(has)
     };
-    met(&|column| has("", column)) || met(&|column| has("data/", column)) || met(&is_named)
+    met("") || met("data/") || names_columns(head, all, any)
+}
+
+/// The same for a document that names its columns before its rows, which are lists.
+pub(super) fn names_columns(head: &Head<'_>, all: &[&str], any: &[&str]) -> bool {
+    let columns = meta_columns(head);
+    let has = |wanted: &&str| columns.iter().any(|column| column == wanted);
+    all.iter().all(has) && any.iter().any(has)
 }
 
 /// The columns that a document names before its rows.

@@ -301,4 +301,25 @@ pub(super) mod tests {
             assert_eq!(*position, 24 + 25 * number as u64);
         }
     }
+
+    #[test]
+    fn rows_may_be_lists_and_nested_columns_lists_of_objects() {
+        let text = r#"{"meta":[{"name":"TraceId","type":"String"},{"name":"SpanId","type":"String"},{"name":"SpanName","type":"String"},{"name":"Events","type":"Nested"},{"name":"Links","type":"Nested"}],
+            "data":[["1","2","x",[{"Timestamp":"2026-01-01 00:00:00","Name":"e","Attributes":{"k":"v"}}],[{"TraceId":"1","SpanId":"3","TraceState":"","Attributes":{}}]],["1"]],"rows":2}"#;
+        let told = decode(&ClickhouseRows, text);
+        let span = told.spans()[0];
+        assert_eq!((span.events[0].name.as_ref(), span.events[0].attributes.len()), ("e", 1));
+        assert_eq!((span.links[0].span_id, told.rejects.len()), (SpanId(3), 1));
+        let found = format!("{:?}", super::super::detect(&Head::new(text.as_bytes())));
+        assert_eq!(found, "Known(\"clickhouse-otel-traces\")");
+    }
+
+    #[test]
+    fn an_exception_behind_rows_is_told() {
+        let told = decode(&ClickhouseRows, r#"{"data":[],"exception":"Code: 241. DB::Exception: memory"}"#);
+        assert!(told.partial[0].contains("Code: 241"), "{:?}", told.partial);
+        let row = r#"{"TraceId":"1","SpanId":"2","SpanName":"x"}"#;
+        let told = decode(&ClickhouseRows, format!("{row}\nCode: 241. DB::Exception: memory\n"));
+        assert_eq!((told.spans().len(), told.unreadable.len()), (1, 1));
+    }
 }

@@ -189,4 +189,24 @@ mod tests {
         let told = read(&text[..text.len() - 3]);
         assert_eq!((told.spans().len(), told.unreadable.len()), (1, 1));
     }
+
+    #[test]
+    fn warnings_of_jaeger_are_heeded() {
+        let warned = |warning: &str| {
+            let attribute = format!(
+                r#""attributes":[{{"key":"@jaeger@warnings","value":{{"arrayValue":{{"values":[{{"stringValue":"{warning}"}}]}}}}}}],"flags""#
+            );
+            read(&result("a1").replace("\"flags\"", &attribute))
+        };
+        let told = warned("trace has more than 5 spans, showing first 5 spans only");
+        assert_eq!((told.truncated.len(), told.spans()[0].attributes.len()), (1, 0));
+        assert_eq!(told.spans()[0].warnings.len(), 1);
+        let told = warned("This span's timestamps were adjusted by 1ns");
+        assert_eq!((told.spans()[0].start_ns, told.spans()[0].end_ns), (Some(0), Some(1)));
+        let told = warned(
+            "Negative duration detected, sanitizing end timestamp. Original end timestamp: 2026-01-01 00:00:00.5 +0000 UTC, adjusted to: 2026-01-01 00:00:01.000000001 +0000 UTC",
+        );
+        assert_eq!(told.spans()[0].end_ns, Some(1_767_225_600_500_000_000));
+        assert!(told.repairs.contains(&Repair::JaegerEndAdjustment));
+    }
 }

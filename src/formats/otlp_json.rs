@@ -750,3 +750,52 @@ fn map_value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>> {
         .object(|cursor, key| if key == "values" { attributes(cursor, &mut items) } else { cursor.skip() })?;
     Ok(Value::Map(items))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::detect;
+    use super::super::whole::testing::decode;
+    use super::*;
+
+    #[test]
+    fn a_flat_span_may_have_its_sender_with_it() {
+        let span = r#""traceId":"1","spanId":"2","name":"x","startTimeUnixNano":1,"endTimeUnixNano":2"#;
+        for sender in [
+            r#""resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scope":{"name":"http"}"#,
+            r#""resource":{"attributes":{"service.name":"shop"}},"instrumentationScope":{"name":"http"}"#,
+            r#""resources":{"service.name":"shop"},"scope":{"name":"http"}"#,
+            r#""resource_attributes":{"service.name":"shop"},"scope":{"name":"http"}"#,
+            r#""serviceName":"shop","scope":{"name":"http"}"#,
+        ] {
+            for line in [format!("{{{sender},{span}}}"), format!("{{{span},{sender}}}")] {
+                let told = decode(&OtlpJson, format!("{line}\n{line}\n"));
+                assert_eq!(
+                    (told.services(), told.serials.as_slice()),
+                    (vec!["shop", "shop"], &[0, 0][..]),
+                    "{line}"
+                );
+                assert_eq!(told.whole.spans()[1].scope.name, "http", "{line}");
+                assert_eq!(format!("{:?}", detect(&Head::new(line.as_bytes()))), "Known(\"otlp-json\")");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_come_in_every_spelling() {
+        let values = [
+            (r#"{"intValue":1.5}"#, Value::Double(1.5)),
+            (r#"{"intValue":"7"}"#, Value::Int(7)),
+            (r#"{"doubleValue":"-Infinity"}"#, Value::Double(f64::NEG_INFINITY)),
+            (r#"{"doubleValue":-Infinity}"#, Value::Double(f64::NEG_INFINITY)),
+            ("Infinity", Value::Double(f64::INFINITY)),
+            ("null", Value::Empty),
+        ];
+        for (text, expected) in values {
+            let told =
+                decode(&OtlpJson, format!(r#"{{"spanId":"2","attributes":[{{"key":"k","value":{text}}}]}}"#));
+            assert_eq!(told.spans()[0].attributes[0].value, expected, "{text}");
+        }
+        let told = decode(&OtlpJson, r#"{"spanId":"2","attributes":{"k":NaN},"kind":2}"#);
+        assert_eq!((told.spans().len(), told.unreadable.len()), (1, 0));
+    }
+}

@@ -110,7 +110,7 @@ impl Format for SignozRows {
             "result/list/data/",
         ];
         ENVELOPES.iter().any(|above| is_row(head, above))
-            || clickhouse::has_columns(head, &["trace_id", "span_id"], &["duration_nano", "parent_span_id"])
+            || clickhouse::names_columns(head, &["trace_id", "span_id"], &["duration_nano", "parent_span_id"])
             || head.has("data/data/results/rows")
     }
 
@@ -809,5 +809,79 @@ pub(super) mod tests {
         let told = decode(&SignozTrace, r#"[{"columns":["SpanId","TraceId"],"events":[["1"],7]}]"#);
         let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
         assert_eq!(reasons, [RejectReason::ColumnCount, RejectReason::NotAnObject]);
+    }
+
+    fn notes(told: &super::super::whole::testing::Told) -> (usize, &[String], usize) {
+        (told.spans().len(), &told.partial, told.truncated.len())
+    }
+
+    #[test]
+    fn columns_may_stand_behind_their_rows() {
+        let text = TRACE_SAMPLE.replace("\"columns\":", "\"later\":");
+        let (_, columns) = TRACE_SAMPLE.split_once("\"columns\":").unwrap();
+        let columns = columns.split_once("]").unwrap().0;
+        let text = format!("{}, \"columns\":{columns}]}}]", text.trim_end_matches("}]"));
+        let told = decode(&SignozTrace, text.as_str());
+        assert_eq!(told.services(), ["shop", "bill"]);
+        assert_eq!(notes(&told), (2, &[][..], 0));
+    }
+
+    #[test]
+    fn parts_of_a_trace_are_truncated() {
+        let part = TRACE_SAMPLE.replace("\"events\":[[", "\"isSubTree\":true,\"events\":[[");
+        let told = decode(&SignozTrace, part.as_str());
+        assert_eq!((told.spans().len(), told.truncated.len()), (2, 1));
+        assert!(told.partial[0].contains("isSubTree"));
+        for (member, expected) in [
+            ("\"hasMore\":true,\"totalSpansCount\":9", Some("hasMore")),
+            ("\"hasMore\":false,\"totalSpansCount\":9", None),
+            ("\"totalSpansCount\":9", Some("2 of the 9 spans")),
+            ("\"totalSpansCount\":2", None),
+        ] {
+            let text = WATERFALL_SAMPLE.replace("\"hasMissingSpans\":true", member);
+            let told = decode(&SignozWaterfall, text.as_str());
+            assert_eq!(told.truncated.len(), usize::from(expected.is_some()), "{member}");
+            assert!(expected.is_none_or(|expected| told.partial[0].contains(expected)), "{member}");
+        }
+    }
+
+    #[test]
+    fn a_made_up_row_is_evidence_at_the_spans_below_it() {
+        let told = decode(&SignozWaterfall, WATERFALL_SAMPLE);
+        assert!(told.spans()[0].warnings.is_empty());
+        assert!(told.spans()[1].warnings[0].contains("00000000000000e5"), "{:?}", told.spans()[1].warnings);
+    }
+
+    #[test]
+    fn warnings_beside_an_answer_are_told() {
+        let told = decode(
+            &SignozRows,
+            r#"{"status":"success","data":{"data":{"results":[{"rows":[]}]},"warning":{"message":"outside","warnings":[{"message":"of the range"},7]}}}"#,
+        );
+        assert_eq!(told.partial, ["SigNoz warns: outside; of the range"]);
+    }
+
+    #[test]
+    fn lists_of_cells_have_their_columns_named_once() {
+        let cells = r#"["2026-01-01 00:00:00.000000001","1","2","","x",5]"#;
+        let names = ["timestamp", "trace_id", "span_id", "parent_span_id", "name", "duration_nano"];
+        let meta = names.map(|name| format!(r#"{{"name":"{name}","type":"String"}}"#)).join(",");
+        let document = format!(r#"{{"meta":[{meta}],"data":[{cells},["1"],7],"rows":1}}"#);
+        let told = decode(&SignozRows, document.as_str());
+        let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(reasons, [RejectReason::ColumnCount, RejectReason::NotAnObject]);
+        assert_eq!((told.spans().len(), told.spans()[0].span_id), (1, SpanId(2)));
+        let header = names.map(|name| format!("\"{name}\"")).join(",");
+        let types =
+            ["DateTime64(9)", "FixedString(32)", "String", "String", "LowCardinality(String)", "UInt64"];
+        let types = types.map(|name| format!("\"{name}\"")).join(",");
+        let table = format!("[{header}]\n[{types}]\n{cells}\n[\"1\"]\n");
+        let told = decode(&SignozTable, table.as_str());
+        assert_eq!((told.spans().len(), told.rejects.len()), (1, 1));
+        assert_eq!(told.spans()[0].start_ns, Some(1_767_225_600_000_000_001));
+        for (text, name) in [(document, "signoz-rows"), (table, "signoz-table")] {
+            let found = format!("{:?}", super::super::detect(&Head::new(text.as_bytes())));
+            assert_eq!(found, format!("Known({name:?})"));
+        }
     }
 }
