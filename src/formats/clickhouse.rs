@@ -78,6 +78,18 @@ pub(super) fn column_names(cursor: &mut Cursor<'_>) -> Result<Vec<String>> {
     Ok(columns)
 }
 
+/// Whether this list holds lists: rows of cells whose columns are named elsewhere.
+pub(super) fn is_list_of_lists(cursor: &Cursor<'_>) -> bool {
+    let mut probe = cursor.clone();
+    let mut is_list = false;
+    // Only the first item is wanted; the error ends the walk.
+    let _ = probe.array(|cursor| {
+        is_list = cursor.peek() == Some(b'[');
+        Err(JsonError::Ended)
+    });
+    is_list
+}
+
 /// Takes a row that is a list of cells, in the order of its columns; `None` when it has more or fewer.
 pub(super) fn take_list<'a>(
     cursor: &mut Cursor<'a>,
@@ -152,8 +164,14 @@ impl<'a> Decoder<'a> {
     fn object<R: TableRow<'a>>(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         let mut row = R::at(self.block.position(cursor.at()));
         let mut is_document = false;
+        let mut early_rows = None;
         cursor.object(|cursor, key| {
             match (key, cursor.peek()) {
+                ("data", Some(b'[')) if self.columns.is_empty() && is_list_of_lists(cursor) => {
+                    is_document = true;
+                    early_rows = Some(cursor.clone());
+                    cursor.skip()?;
+                }
                 ("data", Some(b'[')) => {
                     is_document = true;
                     cursor.array(|cursor| self.data_row::<R>(cursor, sink))?;
@@ -171,6 +189,10 @@ impl<'a> Decoder<'a> {
             }
             Ok(())
         })?;
+        if let Some(mut rows) = early_rows {
+            rows.array(|cursor| self.data_row::<R>(cursor, sink))?;
+            cursor.absorb(&rows);
+        }
         if !is_document {
             self.senders.give(row.finish(self.limits), sink);
             cursor.commit();

@@ -310,6 +310,9 @@ pub(super) mod tests {
         let span = told.spans()[0];
         assert_eq!((span.events[0].name.as_ref(), span.events[0].attributes.len()), ("e", 1));
         assert_eq!((span.links[0].span_id, told.rejects.len()), (SpanId(3), 1));
+        let late =
+            decode(&ClickhouseRows, r#"{"data":[["1","2"]],"meta":[{"name":"TraceId"},{"name":"SpanId"}]}"#);
+        assert_eq!((late.spans()[0].span_id, late.rejects.len()), (SpanId(2), 0));
         let found = format!("{:?}", super::super::detect(&Head::new(text.as_bytes())));
         assert_eq!(found, "Known(\"clickhouse-otel-traces\")");
     }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::clickhouse::{self, take_list};
+use super::clickhouse::{self, is_list_of_lists, take_list};
 use super::clickhouse_otel::link_ids;
 use super::framing::{ArrayRule, Framing, JsonFraming};
 use super::json::{Cursor, JsonError, Result, each_value};
@@ -248,7 +248,7 @@ struct Envelope<'a> {
     /// It holds rows, or tells of them.
     is_envelope: bool,
     /// Lists of cells that stood before the names of their columns.
-    early_events: Option<Cursor<'a>>,
+    early_rows: Option<Cursor<'a>>,
     is_sub_tree: bool,
     has_more: Option<bool>,
     total_spans: Option<u64>,
@@ -311,9 +311,9 @@ impl<'a> Decoder<'a> {
             row.member(key, Cell::read(cursor)?, self.limits, &mut noting);
             Ok(())
         })?;
-        if let Some(mut events) = envelope.early_events.take() {
-            self.column_rows(&mut events, &mut noting)?;
-            cursor.absorb(&events);
+        if let Some(mut rows) = envelope.early_rows.take() {
+            self.column_rows(&mut rows, &mut noting)?;
+            cursor.absorb(&rows);
         }
         if envelope.is_envelope {
             self.say_shortage(&envelope, noting);
@@ -347,8 +347,9 @@ impl<'a> Decoder<'a> {
             }
             "meta" if is_list => self.columns = clickhouse::column_names(cursor)?,
             "events" if is_list && !self.columns.is_empty() => self.column_rows(cursor, sink)?,
-            "events" if is_list && is_list_of_lists(cursor) => {
-                envelope.early_events = Some(cursor.clone());
+            // Events of a span are objects or texts; rows are lists.
+            "data" | "events" if is_list && is_list_of_lists(cursor) => {
+                envelope.early_rows = Some(cursor.clone());
                 cursor.skip()?;
             }
             "isSubTree" => envelope.is_sub_tree = cursor.boolean()?.unwrap_or_default(),
@@ -464,18 +465,6 @@ impl<'a> Decoder<'a> {
         }
         self.lacks_parents |= row.give(&mut self.senders, self.limits, sink);
     }
-}
-
-/// Events of a span are objects or texts; rows of a trace are lists.
-fn is_list_of_lists(cursor: &Cursor<'_>) -> bool {
-    let mut probe = cursor.clone();
-    let mut is_list = false;
-    // Only the first item is wanted; the error ends the walk.
-    let _ = probe.array(|cursor| {
-        is_list = cursor.peek() == Some(b'[');
-        Err(JsonError::Ended)
-    });
-    is_list
 }
 
 /// A row with what is judged when all of it was read.
@@ -871,6 +860,8 @@ pub(super) mod tests {
         let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
         assert_eq!(reasons, [RejectReason::ColumnCount, RejectReason::NotAnObject]);
         assert_eq!((told.spans().len(), told.spans()[0].span_id), (1, SpanId(2)));
+        let late = format!(r#"{{"data":[{cells}],"meta":[{meta}]}}"#);
+        assert_eq!(decode(&SignozRows, late.as_str()).spans()[0].span_id, SpanId(2));
         let header = names.map(|name| format!("\"{name}\"")).join(",");
         let types =
             ["DateTime64(9)", "FixedString(32)", "String", "String", "LowCardinality(String)", "UInt64"];

@@ -5,6 +5,8 @@
 
 mod check;
 mod determinism;
+mod encode;
 mod matrix;
+mod parity;
 mod reports;
 mod support;
