@@ -541,6 +541,12 @@ fn zipkin_tags(whole: &WholeSpan) -> Map<String, Json> {
     tags
 }
 
+/// In µs; exporters round up, because to Zipkin nothing means unknown.
+fn zipkin_duration(whole: &WholeSpan) -> i64 {
+    let ns = duration(whole);
+    if (0..1_000).contains(&ns) { 1 } else { ns / 1_000 }
+}
+
 fn zipkin_span(whole: &WholeSpan) -> Json {
     let span = &whole.span;
     let annotations = span
@@ -549,7 +555,7 @@ fn zipkin_span(whole: &WholeSpan) -> Json {
         .map(|event| json!({"timestamp": event.time_ns.unwrap_or_default() / 1_000, "value": event.name}));
     let mut out = json!({
         "traceId": span.trace_id.to_string(), "id": span.span_id.to_string(), "name": span.name,
-        "timestamp": start(whole) / 1_000, "duration": duration(whole) / 1_000,
+        "timestamp": start(whole) / 1_000, "duration": zipkin_duration(whole),
         "localEndpoint": {"serviceName": service(whole)}, "annotations": annotations.collect::<Json>(),
         "tags": zipkin_tags(whole),
     });
@@ -565,7 +571,7 @@ fn zipkin_span(whole: &WholeSpan) -> Json {
 fn zipkin_v1_span(whole: &WholeSpan) -> Json {
     let span = &whole.span;
     let endpoint = json!({"serviceName": service(whole)});
-    let (begins, ends) = (start(whole) / 1_000, start(whole) / 1_000 + duration(whole) / 1_000);
+    let (begins, ends) = (start(whole) / 1_000, start(whole) / 1_000 + zipkin_duration(whole));
     let core: &[(&str, i64)] = match span.kind {
         SpanKind::Client => &[("cs", begins), ("cr", ends)],
         SpanKind::Server => &[("sr", begins), ("ss", ends)],
