@@ -294,7 +294,7 @@ fn number(cell: Cell<'_>) -> Option<u32> {
     cell.text()?.parse().ok()
 }
 
-fn event<'a>([name, time, dropped]: [Value<'a>; 3]) -> Event<'a> {
+fn event([name, time, dropped]: [Value<'_>; 3]) -> Event<'_> {
     Event {
         name: text(name),
         time_ns: instant(&text(time), false),
@@ -303,7 +303,7 @@ fn event<'a>([name, time, dropped]: [Value<'a>; 3]) -> Event<'a> {
     }
 }
 
-fn link<'a>([trace, span, state, flags, dropped]: [Value<'a>; 5]) -> Link<'a> {
+fn link([trace, span, state, flags, dropped]: [Value<'_>; 5]) -> Link<'_> {
     let (trace_id, span_id) = link_ids(&text(trace), &text(span));
     Link {
         trace_id,
@@ -316,7 +316,7 @@ fn link<'a>([trace, span, state, flags, dropped]: [Value<'a>; 5]) -> Link<'a> {
 }
 
 /// The entries of a nested column inside a nested column.
-fn pairs<'a>(list: Value<'a>) -> impl Iterator<Item = [Value<'a>; 2]> {
+fn pairs(list: Value<'_>) -> impl Iterator<Item = [Value<'_>; 2]> {
     let items = match list {
         Value::Array(items) => items,
         _ => Vec::new(),

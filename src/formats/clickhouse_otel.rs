@@ -152,7 +152,7 @@ impl<'a> RowParts<'a> {
             "Links.Attributes" => self.links[3] = Some(cell),
             // With `flatten_nested = 0` a nested column is one list of objects.
             "Events" => {
-                row.span.events.extend(cell.items(limits).into_iter().map(|item| event(item, limits)))
+                row.span.events.extend(cell.items(limits).into_iter().map(|item| event(item, limits)));
             }
             "Links" => row.span.links.extend(cell.items(limits).into_iter().map(|item| link(item, limits))),
             _ => {}

@@ -328,6 +328,13 @@ static OTHERS: &[Other] = &[
     },
     Other {
         recognises: |head| {
+            let brackets = head.bytes.iter().filter(|byte| !is_blank(**byte));
+            brackets.clone().count() > 0 && brackets.clone().all(|byte| b"[]{}".contains(byte))
+        },
+        message: "an empty list or object, so nothing was found; check the query and the time range, and export again",
+    },
+    Other {
+        recognises: |head| {
             head.has_any(&["resourceLogs", "resource_logs"]) || head.is_protobuf_of(Signal::Logs)
         },
         message: "OTLP logs, which is the wrong signal; export traces (`resourceSpans`)",
@@ -354,6 +361,10 @@ static OTHERS: &[Other] = &[
         message: "an answer of Jaeger without traces; export /api/traces/{id}?raw=true",
     },
     Other {
+        recognises: |head| head.has("batches") || head.has_all(&["trace", "metrics"]),
+        message: "an answer of Tempo without spans; check the trace id and the time range, and export again",
+    },
+    Other {
         recognises: |head| head.has("traces/rootServiceName") || head.has("traces/spanSets"),
         message: "search results of Tempo, which hold no whole traces; export /api/traces/{id}",
     },
@@ -362,6 +373,18 @@ static OTHERS: &[Other] = &[
             head.has_any(&["_source/processor/event", "hits/hits/_source/processor/event", "processor/event"])
         },
         message: "Elastic APM documents, which are not read; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.has_all(&["took", "hits"]),
+        message: "an answer of Elasticsearch or OpenSearch without spans of Jaeger or Data Prepper; check the index and the query, or export OTLP JSON",
+    },
+    Other {
+        recognises: |head| head.has_all(&["trace.trace_id", "trace.span_id"]),
+        message: "rows of Honeycomb, which are not read; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.has_all(&["operation_Id", "operation_ParentId"]),
+        message: "rows of Azure's Application Insights, which are not read; export OTLP JSON or Jaeger JSON",
     },
     Other {
         recognises: |head| {
@@ -557,6 +580,7 @@ fn looks_binary(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
 
     use super::*;
 
@@ -591,9 +615,11 @@ mod tests {
     }
 
     /// Something for every message.
-    const NO_TRACES: [&[u8]; 49] = [
+    const NO_TRACES: [&[u8]; 56] = [
         b"",
         b" \n\0",
+        b"[]",
+        b"{}\n",
         br#"{"resourceLogs":[]}"#,
         br#"{"resource_metrics":[]}"#,
         br#"{"schema":"tracemend.report/v1","inputs":[]}"#,
@@ -602,6 +628,11 @@ mod tests {
         br#"{"data":["shop"],"total":1,"limit":0,"offset":0,"errors":null}"#,
         br#"{"traces":[{"traceID":"1","rootServiceName":"shop"}]}"#,
         br#"{"hits":{"hits":[{"_source":{"processor":{"event":"span"}}}]}}"#,
+        br#"{"batches":[]}"#,
+        br#"{"trace":{},"metrics":{"inspectedBytes":"0"}}"#,
+        br#"{"took":1,"timed_out":false,"hits":{"total":{"value":0},"hits":[]}}"#,
+        br#"{"trace.trace_id":"1","trace.span_id":"2","duration_ms":5}"#,
+        br#"{"operation_Id":"1","operation_ParentId":"2","itemType":"request"}"#,
         br#"{"spans":[{"traceId":"AAA=","operationName":"GET"}]}"#,
         br#"{"status":"success","data":{"spans":[[{"spanId":"1","level":0,"durationNano":5,"name":"GET"}]]}}"#,
         br#"{"requestType":"raw","compositeQuery":{"queries":[]}}"#,
@@ -654,7 +685,7 @@ mod tests {
                 Detection::Other(message) | Detection::Unknown(message) => message,
             };
             met.insert(message);
-            shown.push_str(&format!("{}\n    {message}\n", bytes.escape_ascii()));
+            writeln!(shown, "{}\n    {message}", bytes.escape_ascii()).unwrap();
         }
         insta::assert_snapshot!(shown);
         let never: Vec<&str> =

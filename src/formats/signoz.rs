@@ -245,8 +245,10 @@ struct Decoder<'a> {
 /// What an envelope says of the rows in it.
 #[derive(Default)]
 struct Envelope<'a> {
-    /// It holds rows, or tells of them.
-    is_envelope: bool,
+    /// It holds rows, or tells of them, and is no row itself.
+    is_met: bool,
+    /// It names the columns of the lists in it.
+    names_columns: bool,
     /// Lists of cells that stood before the names of their columns.
     early_rows: Option<Cursor<'a>>,
     is_sub_tree: bool,
@@ -315,7 +317,7 @@ impl<'a> Decoder<'a> {
             self.column_rows(&mut rows, &mut noting)?;
             cursor.absorb(&rows);
         }
-        if envelope.is_envelope {
+        if envelope.is_met {
             self.say_shortage(&envelope, noting);
             return Ok(());
         }
@@ -337,21 +339,22 @@ impl<'a> Decoder<'a> {
         let holds_rows = matches!(cursor.peek(), Some(b'[' | b'{'));
         let is_list = cursor.peek() == Some(b'[');
         match key {
-            "data" if is_list && !self.columns.is_empty() => self.column_rows(cursor, sink)?,
+            "events" if is_list && envelope.names_columns => self.column_rows(cursor, sink)?,
+            // Events of a span are objects or texts; rows are lists.
+            "data" | "events" if is_list && is_list_of_lists(cursor) && self.columns.is_empty() => {
+                envelope.early_rows = Some(cursor.clone());
+                cursor.skip()?;
+            }
+            "data" if is_list && is_list_of_lists(cursor) => self.column_rows(cursor, sink)?,
             "data" | "results" | "rows" | "result" | "newResult" | "list" | "spans" if holds_rows => {
                 self.value(cursor, &mut row.row.start, sink)?;
             }
             "columns" if is_list => {
                 let columns = Cell::read(cursor)?.items(self.limits);
                 self.columns = columns.into_iter().map(|column| text(column).into_owned()).collect();
+                envelope.names_columns = true;
             }
             "meta" if is_list => self.columns = clickhouse::column_names(cursor)?,
-            "events" if is_list && !self.columns.is_empty() => self.column_rows(cursor, sink)?,
-            // Events of a span are objects or texts; rows are lists.
-            "data" | "events" if is_list && is_list_of_lists(cursor) => {
-                envelope.early_rows = Some(cursor.clone());
-                cursor.skip()?;
-            }
             "isSubTree" => envelope.is_sub_tree = cursor.boolean()?.unwrap_or_default(),
             "hasMore" => envelope.has_more = cursor.boolean()?,
             "totalSpansCount" => envelope.total_spans = cursor.unsigned()?,
@@ -372,7 +375,7 @@ impl<'a> Decoder<'a> {
             }
             _ => return Ok(false),
         }
-        envelope.is_envelope = true;
+        envelope.is_met = true;
         Ok(true)
     }
 
@@ -808,7 +811,7 @@ pub(super) mod tests {
     fn columns_may_stand_behind_their_rows() {
         let text = TRACE_SAMPLE.replace("\"columns\":", "\"later\":");
         let (_, columns) = TRACE_SAMPLE.split_once("\"columns\":").unwrap();
-        let columns = columns.split_once("]").unwrap().0;
+        let columns = columns.split_once(']').unwrap().0;
         let text = format!("{}, \"columns\":{columns}]}}]", text.trim_end_matches("}]"));
         let told = decode(&SignozTrace, text.as_str());
         assert_eq!(told.services(), ["shop", "bill"]);
@@ -839,6 +842,15 @@ pub(super) mod tests {
         let told = decode(&SignozWaterfall, WATERFALL_SAMPLE);
         assert!(told.spans()[0].warnings.is_empty());
         assert!(told.spans()[1].warnings[0].contains("00000000000000e5"), "{:?}", told.spans()[1].warnings);
+    }
+
+    #[test]
+    fn rows_that_are_objects_keep_their_events_behind_named_columns() {
+        let rows: Vec<&str> = ROWS_SAMPLE.lines().collect();
+        let text =
+            format!(r#"{{"meta":[{{"name":"timestamp"}},{{"name":"events"}}],"data":[{}]}}"#, rows.join(","));
+        let told = decode(&SignozRows, text);
+        assert_eq!((told.spans().len(), told.rejects.len(), told.spans()[0].events.len()), (3, 0, 1));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) static FORMS: &[Form] = &[
     form("gzip", "otlp-json", |spans| crate::support::gzip(&otlp_lines(spans))),
     form("zstd", "otlp-json", |spans| zstd(&otlp_lines(spans))),
     form("log of a container", "otlp-json", |spans| container_log(&otlp_lines(spans), 700)),
-    form("protobuf", "otlp-protobuf", |spans| protobuf(spans)),
+    form("protobuf", "otlp-protobuf", protobuf),
     form("delimited protobuf", "otlp-protobuf-delimited", |spans| {
         spans.chunks(7).flat_map(|batch| messages(batch).encode_length_delimited_to_vec()).collect()
     }),
@@ -97,8 +97,6 @@ pub(crate) static FORMS: &[Form] = &[
         container_log(&pretty(spans.iter().map(python_span), 4), 60)
     }),
 ];
-
-// --- What the encoders share ------------------------------------------------------------------------
 
 fn text(value: &Json) -> Vec<u8> {
     value.to_string().into_bytes()
@@ -213,8 +211,6 @@ fn renamed(value: Json, rename: &dyn Fn(&str, Json) -> (String, Json)) -> Json {
         other => other,
     }
 }
-
-// --- OTLP -------------------------------------------------------------------------------------------
 
 /// JSON lines, as the Collector's file exporter writes them.
 pub(crate) fn otlp_lines(spans: &[WholeSpan]) -> Vec<u8> {
@@ -358,8 +354,6 @@ fn otlp_kind(kind: SpanKind) -> i32 {
         SpanKind::Consumer => 5,
     }
 }
-
-// --- Jaeger -----------------------------------------------------------------------------------------
 
 fn tag(key: &str, value: &Json) -> Json {
     let (kind, value) = match value {
@@ -525,8 +519,6 @@ fn tuples(attributes: &[Attribute<'_>]) -> Json {
     attributes.iter().map(tuple).collect()
 }
 
-// --- Zipkin -----------------------------------------------------------------------------------------
-
 fn zipkin_tags(whole: &WholeSpan) -> Map<String, Json> {
     let span = &whole.span;
     let Json::Object(mut tags) = text_map(&span.attributes) else { unreachable!("it is a map") };
@@ -600,8 +592,6 @@ fn zipkin_v1_span(whole: &WholeSpan) -> Json {
     out
 }
 
-// --- Tempo and Grafana ------------------------------------------------------------------------------
-
 /// Protobuf's own JSON, with ids in base64 and enums by name.
 fn tempo(spans: &[WholeSpan]) -> Json {
     let rename = |key: &str, value: Json| {
@@ -661,8 +651,6 @@ fn grafana(spans: &[WholeSpan]) -> Json {
     groups.map(|group| renamed(group, &rename)).collect()
 }
 
-// --- Data Prepper -----------------------------------------------------------------------------------
-
 fn data_prepper_document(whole: &WholeSpan) -> Json {
     let span = &whole.span;
     let events = span.events.iter().map(|event| {
@@ -693,8 +681,6 @@ fn otlp_status(status: StatusCode) -> u8 {
         StatusCode::Error => 2,
     }
 }
-
-// --- ClickHouse and SigNoz --------------------------------------------------------------------------
 
 fn clickhouse_time(ns: i64) -> String {
     rfc3339(ns).replace('T', " ").replace('Z', "")
@@ -751,7 +737,7 @@ fn tsv(rows: &[Json]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// A value inside a TSV as ClickHouse writes it.
+/// A value inside a TSV as `ClickHouse` writes it.
 fn literal(value: &Json) -> String {
     match value {
         Json::Array(items) => format!("[{}]", items.iter().map(literal).collect::<Vec<_>>().join(",")),
@@ -768,7 +754,7 @@ fn literal(value: &Json) -> String {
     }
 }
 
-/// The links of a span in SigNoz begin with a reference to its parent.
+/// The links of a span in `SigNoz` begin with a reference to its parent.
 fn signoz_links(whole: &WholeSpan) -> Vec<Json> {
     let span = &whole.span;
     let mut first = json!({"traceId": span.trace_id.to_string(), "refType": "CHILD_OF"});
@@ -781,7 +767,7 @@ fn signoz_links(whole: &WholeSpan) -> Vec<Json> {
     std::iter::once(first).chain(links).collect()
 }
 
-/// What all rows of SigNoz have in common.
+/// What all rows of `SigNoz` have in common.
 fn signoz_cells(whole: &WholeSpan) -> Map<String, Json> {
     let span = &whole.span;
     let remote = match span.parent_is_remote {
@@ -801,7 +787,7 @@ fn signoz_cells(whole: &WholeSpan) -> Map<String, Json> {
     cells.as_object().unwrap().clone()
 }
 
-/// SigNoz names the service that has none.
+/// `SigNoz` names the service that has none.
 fn signoz_resource(whole: &WholeSpan) -> Json {
     let mut resource = text_map(&whole.resource.attributes);
     if service(whole).is_empty() {
@@ -959,8 +945,6 @@ fn signoz_trace(trace: &[WholeSpan]) -> Json {
     });
     json!({"startTimestampMillis": 0, "columns": COLUMNS, "events": rows.collect::<Json>(), "isSubTree": false})
 }
-
-// --- Console exporters ------------------------------------------------------------------------------
 
 fn go_attributes(attributes: &[Attribute<'_>]) -> Json {
     let entry = |attribute: &Attribute<'_>| {

@@ -17,8 +17,11 @@ use crate::determinism;
 use crate::encode::{FORMS, Form, otlp_lines};
 use crate::support::{cases, run_bytes};
 
+/// A count with its name.
+type Count = (&'static str, fn(&Summary) -> u64);
+
 /// What is the same however spans are written: counts of ids and edges.
-const STRUCTURE: [(&str, fn(&Summary) -> u64); 11] = [
+const STRUCTURE: [Count; 11] = [
     ("traces", |summary| summary.traces),
     ("orphan spans", |summary| summary.orphan_spans),
     ("missing parents", |summary| summary.missing_parents),

@@ -264,7 +264,7 @@ mod tests {
             "[pod/shop-7d9/main] ".to_owned(),
             "shop-1  | 2026-01-01T00:00:00Z ".to_owned(),
         ] {
-            let text: String = value.lines().map(|line| format!("{prefix}{line}\n")).collect();
+            let text = format!("{prefix}{}\n", value.replace('\n', &format!("\n{prefix}")));
             assert_eq!(settled(&text), (value.to_owned(), 5), "{prefix}");
             assert_eq!(undone(text.as_bytes()).map(|bytes| bytes.len()), Some(text.len()));
         }
