@@ -10,7 +10,8 @@ use crate::formats;
 use crate::render;
 use crate::report::Capabilities;
 
-const DETECTION: &str = "Formats are detected from the bytes; gzip and zstd around any of them are undone.";
+const DETECTION: &str = "Formats are detected from the bytes; gzip and zstd around any of them are undone, and so is what a \
+     container's log puts before the lines of JSON.";
 
 #[derive(Serialize)]
 struct Entry {

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
 /// How many bytes at the beginning of an input decide whether it is a log.
 const LOOKED_AT: usize = 16 << 10;
@@ -25,6 +25,8 @@ pub(in super::super) struct LogLines {
     /// `None` until the beginning was seen.
     is_log: Option<bool>,
     waiting: Vec<u8>,
+    /// Lines before this index of what waits were looked at.
+    looked_to: usize,
 }
 
 /// A line behind its prefixes.
@@ -60,11 +62,27 @@ impl LogLines {
     /// Moves what can be put right to the end of `into`, all of it when nothing follows. Returns how
     /// many lines were changed.
     pub(in super::super) fn settle(&mut self, into: &mut Vec<u8>, is_last: bool) -> u64 {
-        let end = if is_last { self.waiting.len() } else { settled_len(&self.waiting) };
+        let end = if is_last { self.waiting.len() } else { self.settled_len() };
+        self.looked_to = self.looked_to.max(end) - end;
         let changed = put_right(&mut self.waiting[..end]);
         into.extend_from_slice(&self.waiting[..end]);
         self.waiting.drain(..end);
         changed
+    }
+
+    /// Up to the end of the last line that is complete and not the part of another. Looks at every line
+    /// once, however many parts a line has.
+    fn settled_len(&mut self) -> usize {
+        let mut settled = 0;
+        while let Some(newline) = memchr(b'\n', &self.waiting[self.looked_to..]) {
+            let end = self.looked_to + newline + 1;
+            let line = line_of(&self.waiting[self.looked_to..end]);
+            self.looked_to = end;
+            if line.is_none_or(|line| !line.is_partial) {
+                settled = end;
+            }
+        }
+        settled
     }
 }
 
@@ -84,19 +102,6 @@ fn is_log(bytes: &[u8]) -> bool {
     head.split(|byte| *byte == b'\n').any(|line| {
         line_of(line).is_some_and(|found| matches!(line[found.text..].trim_ascii_start(), [b'{', ..]))
     })
-}
-
-/// Up to the end of the last line that is complete and not the part of another.
-fn settled_len(bytes: &[u8]) -> usize {
-    let mut end = memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
-    while end > 0 {
-        let start = memrchr(b'\n', &bytes[..end - 1]).map_or(0, |newline| newline + 1);
-        if line_of(&bytes[start..end]).is_none_or(|line| !line.is_partial) {
-            break;
-        }
-        end = start;
-    }
-    end
 }
 
 /// Returns how many lines were changed.
