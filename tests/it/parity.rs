@@ -137,6 +137,11 @@ impl Reference {
     }
 
     fn findings(&self, found: &Report, can: &Capabilities) -> Vec<String> {
+        // Where a backend keeps one of several spans under an id, that one may hang anywhere else.
+        let summary = &self.report.summary;
+        if self.hidden(&found.summary, can) > 0 && summary.colliding_ids + summary.shared_pairs > 0 {
+            return Vec::new();
+        }
         // Of different spans that share an id, the order of content decides which stands for the id, so
         // that a format without some of the content may name another service.
         let is_loose = self.report.summary.colliding_ids > 0 && !tells_all(can);
