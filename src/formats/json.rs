@@ -320,7 +320,12 @@ impl<'a> Cursor<'a> {
     }
 
     fn number(&mut self) -> Result<&'a str> {
+        const NEGATIVE_INFINITY: &str = "-Infinity";
         let rest = &self.bytes[self.at..];
+        if rest.starts_with(NEGATIVE_INFINITY.as_bytes()) {
+            self.at += NEGATIVE_INFINITY.len();
+            return Ok(NEGATIVE_INFINITY);
+        }
         let end = rest
             .iter()
             .position(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
@@ -329,11 +334,15 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(&rest[..end]).map_err(|_| JsonError::Unexpected("expected a number"))
     }
 
-    /// Takes `true`, `false` or `null`.
+    /// Takes `true`, `false` or `null`, or a number that JSON has no word for: Python writes it so.
     fn literal(&mut self) -> Result<Value<'a>> {
-        for (word, value) in
-            [("true", Value::Bool(true)), ("false", Value::Bool(false)), ("null", Value::Empty)]
-        {
+        for (word, value) in [
+            ("true", Value::Bool(true)),
+            ("false", Value::Bool(false)),
+            ("null", Value::Empty),
+            ("NaN", Value::Double(f64::NAN)),
+            ("Infinity", Value::Double(f64::INFINITY)),
+        ] {
             let rest = &self.bytes[self.at..];
             if rest.starts_with(word.as_bytes()) {
                 self.at += word.len();
@@ -563,6 +572,9 @@ pub(super) fn each_value<'a>(
     sink: &mut dyn SpanSink,
     mut value: impl FnMut(&mut Cursor<'a>, &mut dyn SpanSink) -> Result<()>,
 ) {
+    for _ in 0..block.undone {
+        sink.repaired(Repair::LogPrefix);
+    }
     let mut cursor = Cursor::new(&block.bytes, limits);
     let mut resynced = false;
     while let Some(byte) = cursor.peek() {

@@ -271,7 +271,7 @@ impl SpanSink for Frame<'_> {
 }
 
 fn decode_json(bytes: Vec<u8>, offset: u64, limits: &Limits, sink: &mut dyn SpanSink) {
-    let block = Block { bytes, offset, replayed: 0, closing: 0 };
+    let block = Block { bytes, offset, ..Block::default() };
     OtlpJson.decode(&block, limits, sink);
 }
 

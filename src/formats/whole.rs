@@ -414,7 +414,7 @@ pub(super) mod testing {
         bytes: impl Into<Vec<u8>>,
         limits: &Limits,
     ) -> Told {
-        let block = Block { bytes: bytes.into(), offset: 0, replayed: 0, closing: 0 };
+        let block = Block { bytes: bytes.into(), ..Block::default() };
         let mut told = Told::default();
         format.decode(&block, limits, &mut told);
         told
@@ -428,7 +428,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::{
-        ALL, Format, Head, Limits, by_name, clickhouse_otel, consoles, detect, otlp_protobuf, signoz,
+        ALL, Format, Head, Limits, by_name, clickhouse_jaeger, clickhouse_otel, consoles, detect,
+        otlp_protobuf, signoz,
     };
     use super::testing::{decode, decode_within};
     use super::*;
@@ -500,6 +501,11 @@ mod tests {
             (by_name("signoz-trace").unwrap(), signoz::tests::TRACE_SAMPLE.into()),
             (by_name("clickhouse-otel-traces").unwrap(), clickhouse_otel::tests::ROWS_SAMPLE.into()),
             (by_name("clickhouse-otel-traces-table").unwrap(), clickhouse_otel::tests::TABLE_SAMPLE.into()),
+            (by_name("clickhouse-jaeger-spans").unwrap(), clickhouse_jaeger::tests::ROWS_SAMPLE.into()),
+            (
+                by_name("clickhouse-jaeger-spans-table").unwrap(),
+                clickhouse_jaeger::tests::TABLE_SAMPLE.into(),
+            ),
             (by_name("zipkin-v1-json").unwrap(), ZIPKIN_V1.into()),
             (by_name("otlp-protobuf").unwrap(), otlp_protobuf::tests::sample()),
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
