@@ -165,7 +165,7 @@ impl<'a> Decoder<'a> {
         let mut row = R::at(self.block.position(cursor.at()));
         let mut is_document = false;
         let mut early_rows = None;
-        cursor.object(|cursor, key| {
+        let outcome = cursor.object(|cursor, key| {
             match (key, cursor.peek()) {
                 ("data", Some(b'[')) if self.columns.is_empty() && is_list_of_lists(cursor) => {
                     is_document = true;
@@ -188,11 +188,13 @@ impl<'a> Decoder<'a> {
                 _ => row.member(key, Cell::read(cursor)?, self.limits, sink),
             }
             Ok(())
-        })?;
+        });
+        let mut outcome = outcome.map(drop);
         if let Some(mut rows) = early_rows {
-            rows.array(|cursor| self.data_row::<R>(cursor, sink))?;
-            cursor.absorb(&rows);
+            let read = rows.array(|cursor| self.data_row::<R>(cursor, sink));
+            outcome = cursor.absorb(&rows, outcome, read);
         }
+        outcome?;
         if !is_document {
             self.senders.give(row.finish(self.limits), sink);
             cursor.commit();

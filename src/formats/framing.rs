@@ -149,7 +149,9 @@ impl Splitter {
         Self::with_block_bytes(framing, limits, BLOCK_BYTES)
     }
 
-    pub(super) fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
+    /// A splitter whose blocks have about this many own bytes, in place of [`BLOCK_BYTES`]: with few,
+    /// a small input meets every kind of cut.
+    pub fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
         Self {
             framing,
             max_record: limits.max_record,

@@ -116,9 +116,10 @@ pub struct Block {
 }
 
 impl Block {
-    /// Where the byte at `index` stands in the decoded bytes of the input.
+    /// Where the byte at `index` stands in the decoded bytes of the input. The copy before the own
+    /// bytes and the brackets behind them stand at no place of it: they count as the nearest own byte.
     pub fn position(&self, index: usize) -> u64 {
-        self.offset + index.saturating_sub(self.replayed) as u64
+        self.offset + index.saturating_sub(self.replayed).min(self.own_len()) as u64
     }
 
     /// Bytes of the input that this block covers.

@@ -306,17 +306,19 @@ impl<'a> Decoder<'a> {
         let mut row = SignozRow::at(self.block.position(cursor.at()), self.is_in_ms);
         let mut envelope = Envelope::default();
         let mut noting = Noting::new(sink);
-        cursor.object(|cursor, key| {
+        let outcome = cursor.object(|cursor, key| {
             if self.envelope_member(&mut envelope, &mut row, cursor, key, &mut noting)? {
                 return Ok(());
             }
             row.member(key, Cell::read(cursor)?, self.limits, &mut noting);
             Ok(())
-        })?;
+        });
+        let mut outcome = outcome.map(drop);
         if let Some(mut rows) = envelope.early_rows.take() {
-            self.column_rows(&mut rows, &mut noting)?;
-            cursor.absorb(&rows);
+            let read = self.column_rows(&mut rows, &mut noting);
+            outcome = cursor.absorb(&rows, outcome, read);
         }
+        outcome?;
         if envelope.is_met {
             self.say_shortage(&envelope, noting);
             return Ok(());

@@ -198,8 +198,13 @@ pub(super) fn each_row<'a>(
             continue;
         }
         let cells = cells(record, dialect, limits, &mut repaired).unwrap_or_default();
-        if record.len() > limits.max_record || cells.iter().any(|cell| cell.len() > limits.max_string) {
-            sink.limit(start, Limit::String);
+        let limit = if record.len() > limits.max_record {
+            Some(Limit::Record)
+        } else {
+            cells.iter().any(|cell| cell.len() > limits.max_string).then_some(Limit::String)
+        };
+        if let Some(limit) = limit {
+            sink.limit(start, limit);
             break;
         }
         if cells.len() == columns.len() && !is_cut(record, dialect, len) {

@@ -8,6 +8,7 @@ mod check;
 mod determinism;
 mod double;
 mod encode;
+mod hostile;
 mod jaeger;
 mod matrix;
 mod parity;

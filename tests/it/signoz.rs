@@ -277,7 +277,8 @@ mod mistakes {
     fn the_key_is_missing_or_has_expired() {
         let double = Double::start(Signoz::new(shop(5), TODAY).with_key("right-key"));
         fails(&run(&double, &[]), 2, &["401", "SIGNOZ_API_KEY", "--api-key-file"]);
-        let arguments = [&["--signoz", &double.url(), "-v"], &WINDOW[..]].concat();
+        let url = double.url();
+        let arguments = [&["--signoz", &url, "-v"], &WINDOW[..]].concat();
         let ran = check_with(&arguments, &[("SIGNOZ_API_KEY", "canary-key")]);
         fails(&ran, 2, &["401", "expired"]);
         assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("canary-key"));
