@@ -85,7 +85,7 @@ pub enum SplitError {
 ///
 /// The own bytes of all blocks are the input without gap or overlap, with two exceptions: where a
 /// document was cut between two elements of an array, the comma between them is a space. Of a log,
-/// lines are put right within their bytes, see [`log_lines`].
+/// lines are put right within their bytes, see `log_lines`.
 #[derive(Debug)]
 pub struct Splitter {
     framing: Framing,

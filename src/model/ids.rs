@@ -240,7 +240,8 @@ mod tests {
         let encoded = base64::engine::general_purpose::STANDARD.encode(hex);
         assert_eq!((encoded.len(), trace(&encoded)), (44, expected));
         let bytes = base64::engine::general_purpose::STANDARD.decode(hex).unwrap();
-        let decoded: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        let decoded: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
         assert_eq!((decoded.len(), trace(&decoded)), (48, expected));
         let span = IdText::Valid(SpanId(0xa1a1_a1a1_a1a1_a1a1), Some(Repair::IdBase64));
         assert_eq!(read_span_id(b"YTFhMWExYTFhMWExYTFhMQ=="), span);

@@ -424,8 +424,12 @@ fn both_depths_tell_the_same() {
         let mut written = Vec::new();
         write_otlp_json_lines(&whole_spans(&bytes, direct.inputs[0].format.as_deref()), &mut written)
             .unwrap();
-        let again = of_bytes(&written);
+        let mut again = of_bytes(&written);
         let mut expected = direct;
+        // What a backend wrote about a span becomes an attribute.
+        for finding in expected.findings.iter_mut().chain(&mut again.findings) {
+            finding.evidence.retain(|evidence| evidence.kind != "backend-warning");
+        }
         // What the second file cannot have: damage, repairs and the abilities of the first format.
         expected.coverage.clone_from(&again.coverage);
         expected.summary.rejects = 0;
@@ -492,7 +496,7 @@ fn disguise(value: &mut Value, key: &str) {
                 disguise(member, key);
             }
         }
-        Value::String(text) if key.ends_with("Id") || key == "id" => {
+        Value::String(text) if key.ends_with("Id") || key.ends_with("_id") || key == "id" => {
             // Small numbers and zeros mean something; random ids do not.
             let is_random =
                 text.len() >= 16 && !text.starts_with("000") && text.bytes().all(|b| b.is_ascii_hexdigit());
