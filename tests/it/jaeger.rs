@@ -104,10 +104,11 @@ mod reading {
     }
 
     #[test]
-    fn more_traces_in_a_millisecond_than_a_page_has_are_missed_aloud() {
-        let double = newest(Store::healthy(60, START + SECOND, 1_000));
-        let ran = run(&double, &["--limit", "50"]);
-        assert_eq!(ran.code, 3, "{}", ran.stderr);
+    fn more_traces_at_one_instant_than_a_page_has_are_missed_aloud() {
+        let ran = run(&newest(Store::healthy(300, START + SECOND, 1_000)), &[]);
+        assert_eq!((ran.code, ran.report().summary.traces), (0, 300), "{}", ran.stderr);
+        let ran = run(&newest(Store::healthy(300, START + SECOND, 0)), &[]);
+        assert_eq!((ran.code, ran.report().summary.traces), (3, 200), "{}", ran.stderr);
         says(&ran, &["within a millisecond"]);
     }
 
@@ -251,9 +252,18 @@ mod reading {
 
     #[test]
     fn a_storage_that_needs_a_service_is_searched_by_service() {
-        let double = Double::start(Jaeger::new(shop(20), Generation::V3).needing_service());
-        let ran = run(&double, &[]);
-        assert_eq!((ran.code, ran.report().summary.traces), (0, 20), "{}", ran.stderr);
+        let refusing = Double::start(Jaeger::new(shop(20), Generation::V3).needing_service());
+        let inner = Jaeger::new(shop(20), Generation::V3);
+        let finding_nothing = Double::start(move |request: &Request| {
+            if request.path == SEARCH && request.parameter("query.serviceName").is_none() {
+                return Answer::text(404, "{\"error\":{\"httpCode\":404,\"message\":\"No traces found\"}}");
+            }
+            inner.answer(request)
+        });
+        for double in [refusing, finding_nothing] {
+            let ran = run(&double, &[]);
+            assert_eq!((ran.code, ran.report().summary.traces), (0, 20), "{}", ran.stderr);
+        }
     }
 
     #[test]
@@ -607,7 +617,7 @@ mod faults {
                 json!({"attributes": [{"key": "service.name", "value": {"stringValue": format!("s{nth}")}}]});
             span.resource = std::sync::Arc::new(service);
         }
-        let jaeger = Jaeger::new(store, Generation::V3);
+        let jaeger = Jaeger::new(store, Generation::V3).needing_service();
         let double = Double::start(Faulty::over(jaeger).on(SEARCH, When::After(10), unavailable));
         let ran = is_not_healthy(&double, &[]);
         says(&ran, &["left alone"]);
@@ -616,7 +626,7 @@ mod faults {
 
     #[test]
     fn part_of_the_services_is_a_part() {
-        let inner = Jaeger::new(shop(20), Generation::V3);
+        let inner = Jaeger::new(shop(20), Generation::V3).needing_service();
         let double = Double::start(move |request: &Request| {
             if request.parameter("query.serviceName") == Some("billing")
                 && request.parameter("query.rawTraces") == Some("true")
