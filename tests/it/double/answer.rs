@@ -86,6 +86,14 @@ impl Answer {
         self
     }
 
+    /// The same with other JSON.
+    pub(crate) fn map_json(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut value = serde_json::from_slice(&self.body).unwrap();
+        change(&mut value);
+        self.body = value.to_string().into_bytes();
+        self
+    }
+
     /// A header after the body; the body is sent in chunks.
     pub(crate) fn trailer(mut self, name: &str, value: &str) -> Self {
         self.trailers.push((name.to_owned(), value.to_owned()));

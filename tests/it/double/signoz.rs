@@ -196,9 +196,13 @@ impl Signoz {
             [] => DEFAULT_COLUMNS.to_vec(),
             named => named.iter().map(String::as_str).chain(FIXED_COLUMNS).collect(),
         };
-        let value = |column: &str| match all.get(column) {
-            Some(value) => value.clone(),
-            None => span.attribute(column).or_else(|| span.resource_attribute(column)).into(),
+        let value = |column: &str| match (column, all.get(column)) {
+            ("links" | "events", _) if !query.columns.is_empty() => stored(span, column),
+            (_, Some(value)) => value.clone(),
+            // The columns of attributes are maps, which give an empty text for what they do not have.
+            (_, None) => {
+                span.attribute(column).or_else(|| span.resource_attribute(column)).unwrap_or_default().into()
+            }
         };
         Value::Object(columns.into_iter().map(|column| (column.to_owned(), value(column))).collect())
     }
@@ -676,6 +680,25 @@ fn all_fields(span: &Span) -> Value {
         "resource": attributes(&span.resource).into_iter()
             .map(|(key, value)| (key, json!(as_text(&value)))).collect::<Map<String, Value>>(),
     })
+}
+
+/// A column as it is stored, which is what comes when it is selected by name.
+fn stored(span: &Span, column: &str) -> Value {
+    if column == "links" {
+        let mut links = all_fields(span)["links"].take();
+        for (nth, link) in links.as_array_mut().into_iter().flatten().enumerate() {
+            link["refType"] = json!(if nth == 0 { "CHILD_OF" } else { "FOLLOWS_FROM" });
+        }
+        return json!(links.to_string());
+    }
+    let events = items(&span.otlp["events"]).iter().map(|event| {
+        let attributes: Map<String, Value> =
+            attributes(event).into_iter().map(|(key, value)| (key, json!(as_text(&value)))).collect();
+        let time = number(&event["timeUnixNano"]);
+        let event = json!({"name": event["name"], "timeUnixNano": time, "attributeMap": attributes, "isError": false});
+        json!(event.to_string())
+    });
+    events.collect()
 }
 
 /// The first link of every span is its parent, without a span id when it has none.
