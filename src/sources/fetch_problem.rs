@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::error::Category;
+
+use crate::suggest;
+
 /// What went wrong between this program and a backend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchProblem {
@@ -103,6 +107,21 @@ pub enum FetchProblem {
         /// Some of those there are.
         known: Vec<String>,
     },
+    /// The backend is too old for what is asked of it.
+    #[error("{api} {version} has no {lacks}")]
+    TooOld {
+        /// Which API was expected.
+        api: &'static str,
+        /// Version as the backend gives it.
+        version: String,
+        /// What it lacks.
+        lacks: &'static str,
+        /// What to do about it.
+        how: &'static str,
+    },
+    /// What is wanted cannot be said in the backend's words.
+    #[error("cannot be asked for this: {0}")]
+    Unaskable(String),
     /// Several requests in a row failed.
     #[error("{requests} requests in a row failed, it is left alone now; the last: {last}")]
     GaveUp {
@@ -114,6 +133,27 @@ pub enum FetchProblem {
 }
 
 impl FetchProblem {
+    /// An answer that is not the JSON it should be. The words of the reader are left out: they repeat
+    /// values, and a value may be what was sent to log in.
+    pub(super) fn unexpected(api: &'static str, path: &str, error: &serde_json::Error) -> Self {
+        let what = match error.classify() {
+            Category::Eof => "it ends too early",
+            Category::Syntax => "it is no JSON",
+            Category::Data | Category::Io => "it is JSON of another kind",
+        };
+        let reason = format!("{what} (line {}, column {})", error.line(), error.column());
+        Self::NotThisApi { api, path: path.to_owned(), reason }
+    }
+
+    /// A service is not among those that the backend knows, of which `named` at most are repeated.
+    pub(super) fn no_service(name: &str, known: &[String], named: usize) -> Self {
+        Self::NoService {
+            name: name.to_owned(),
+            similar: suggest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
+            known: known.iter().take(named).cloned().collect(),
+        }
+    }
+
     /// Whether a further request would end the same way.
     pub const fn is_final(&self) -> bool {
         !matches!(
@@ -171,7 +211,7 @@ impl FetchProblem {
                 .to_owned(),
             Self::Page { .. } => {
                 "the user interface answered: check the base path; the address is what stands in \
-                                  the browser before /search or /trace"
+                                  the browser before /search, /trace or /services"
                     .to_owned()
             }
             Self::Redirected(_) => {
@@ -188,6 +228,8 @@ impl FetchProblem {
                 "it knows no service at all: does anything export to it?".to_owned()
             }
             Self::NoService { known, .. } => format!("it knows {}", known.join(", ")),
+            Self::TooOld { how, .. } => (*how).to_owned(),
+            Self::Unaskable(_) => "leave it out, or write it another way".to_owned(),
             Self::GaveUp { last, .. } => last.help(),
         }
     }

@@ -78,6 +78,11 @@ impl Answer {
         self.status >= 200 && self.status < 300
     }
 
+    /// Whether it is a success and no page for people.
+    pub(super) fn is_data(&self) -> bool {
+        self.is_success() && !self.is_html()
+    }
+
     fn is_html(&self) -> bool {
         let of_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         of_type.is_some_and(|value| value.contains("text/html"))
@@ -155,6 +160,11 @@ impl Client {
         })
     }
 
+    /// Bytes that an answer may have.
+    pub(super) const fn max_answer(&self) -> usize {
+        self.max_answer
+    }
+
     /// How far this machine's clock is ahead of the backend's, in s, where that matters.
     pub(super) fn clock_ahead_s(&self) -> Option<i64> {
         Some(self.clock_ahead_s.get()).filter(|ahead| ahead.abs() >= CLOCKS_AGREE)
@@ -190,10 +200,7 @@ impl Client {
     /// Sends a request and takes a success only.
     pub(super) async fn data(&self, ask: &Ask<'_>) -> Result<Answer, FetchProblem> {
         let answer = self.send(ask).await?;
-        if answer.is_success() && !answer.is_html() {
-            return Ok(answer);
-        }
-        Err(self.refusal(ask, &answer))
+        if answer.is_data() { Ok(answer) } else { Err(self.refusal(ask, &answer)) }
     }
 
     /// Too many failures in a row end the attempts.
@@ -208,6 +215,11 @@ impl Client {
                 return Ok(answer);
             }
             Ok(answer) => FetchProblem::Status { status: answer.status, message: self.message_of(&answer) },
+            // It answers; less may be asked for.
+            Err(problem @ FetchProblem::TooLarge(_)) => {
+                self.failures.set(0);
+                return Err(problem);
+            }
             Err(problem) => problem,
         };
         let requests = self.failures.get() + 1;
@@ -366,12 +378,13 @@ impl Client {
             );
         }
         let said = serde_json::from_slice::<serde_json::Value>(&answer.body).ok();
-        let said = said.as_ref().and_then(said_in).map(ToOwned::to_owned);
+        let said = said.as_ref().and_then(said_in);
         let said = said.unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned());
         if said.trim().is_empty() { "no further word".to_owned() } else { self.quoted(&said) }
     }
 
-    fn quoted(&self, text: &str) -> String {
+    /// Text of a backend, in one line that is not too long.
+    pub(super) fn quoted(&self, text: &str) -> String {
         // Before anything is cut off: a part of a secret would not be found.
         let line = self.scrub(&text.split_whitespace().collect::<Vec<_>>().join(" "));
         let short: String = line.chars().take(QUOTED).collect();
@@ -419,10 +432,14 @@ fn is_app(answer: &Answer) -> bool {
     text.contains("JAEGER_") || text.contains("id=\"root\"") || text.contains("jaeger-ui")
 }
 
-/// The sentence in an error that is JSON, as Jaeger, SigNoz and gRPC gateways write it.
-fn said_in(value: &serde_json::Value) -> Option<&str> {
+/// The sentence in an error that is JSON, as Jaeger, SigNoz and gRPC gateways write it. SigNoz adds
+/// what was wrong in particular.
+fn said_in(value: &serde_json::Value) -> Option<String> {
     let places = ["/errors/0/msg", "/error/message", "/message", "/error", "/msg"];
-    places.iter().find_map(|place| value.pointer(place)?.as_str())
+    let said = places.iter().find_map(|place| value.pointer(place)?.as_str())?;
+    let particulars = value.pointer("/error/errors").and_then(serde_json::Value::as_array);
+    let particulars = particulars.into_iter().flatten().filter_map(|error| error.get("message")?.as_str());
+    Some(std::iter::once(said).chain(particulars).collect::<Vec<_>>().join("; "))
 }
 
 /// Seconds or a date (RFC 9110, 10.2.3).
@@ -546,6 +563,8 @@ mod tests {
         assert_eq!(meaning(400, "Client sent an HTTP request to an HTTPS server."), FetchProblem::WantsHttps);
         let jaeger = r#"{"data":null,"errors":[{"code":500,"msg":"storage is down"}]}"#;
         assert_eq!(meaning(500, jaeger).to_string(), "status 500: storage is down");
+        let signoz = r#"{"status":"error","error":{"message":"Found 1 errors","errors":[{"message":"key `x` not found"}]}}"#;
+        assert_eq!(meaning(400, signoz).to_string(), "status 400: Found 1 errors; key `x` not found");
     }
 
     #[test]

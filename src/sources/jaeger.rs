@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::fetch_problem::FetchProblem;
@@ -22,7 +21,6 @@ use crate::config::{Query, Window};
 use crate::formats::{self, Format};
 use crate::model::ids::{IdText, read_trace_id};
 use crate::model::{Capabilities, TraceId, time};
-use crate::suggest;
 
 /// Jaeger's default, see its `tenancy.header`.
 pub(super) const TENANT_HEADER: &str = "x-tenant";
@@ -217,11 +215,7 @@ fn older_spelling(name: &str) -> Option<&'static str> {
 fn services(query: &Query, known: &[String]) -> Result<Vec<String>, FetchProblem> {
     for name in &query.services {
         if !known.contains(name) && query.trace_ids.is_empty() {
-            return Err(FetchProblem::NoService {
-                name: name.clone(),
-                similar: suggest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
-                known: known.iter().take(NAMED).cloned().collect(),
-            });
+            return Err(FetchProblem::no_service(name, known, NAMED));
         }
     }
     Ok(if query.services.is_empty() { known.to_vec() } else { query.services.clone() })
@@ -509,15 +503,8 @@ fn not_jaeger(path: &str, reason: &str) -> FetchProblem {
     FetchProblem::NotThisApi { api: "Jaeger", path: path.to_owned(), reason: reason.to_owned() }
 }
 
-/// Says where an answer is not as it should be. The words of the reader are left out: they repeat values,
-/// and a value may be what was sent to log in.
 fn unexpected(path: &str, error: &serde_json::Error) -> FetchProblem {
-    let what = match error.classify() {
-        Category::Eof => "it ends too early",
-        Category::Syntax => "it is no JSON",
-        Category::Data | Category::Io => "it is JSON of another kind",
-    };
-    not_jaeger(path, &format!("{what} (line {}, column {})", error.line(), error.column()))
+    FetchProblem::unexpected("Jaeger", path, error)
 }
 
 /// The id of a trace; ids that are none are told apart by their text.

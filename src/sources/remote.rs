@@ -271,6 +271,11 @@ impl Fetch {
         self.seen.insert(trace_id)
     }
 
+    /// Whether a trace was given out before.
+    pub(super) fn has(&self, trace_id: TraceId) -> bool {
+        self.seen.contains(&trace_id)
+    }
+
     /// Traces that may still come.
     pub(super) fn room(&self) -> u64 {
         if self.spans >= self.query.max_spans {

@@ -162,6 +162,22 @@ mod reading {
     }
 
     #[test]
+    fn names_of_services_are_sent_as_they_are() {
+        for name in ["Söhne & Co #1", "a=b%26c+d", "50% / \"quoted\"", "服务"] {
+            for generation in ALL {
+                let mut store = shop(3);
+                let resource =
+                    json!({"attributes": [{"key": "service.name", "value": {"stringValue": name}}]});
+                for span in &mut store.spans {
+                    span.resource = std::sync::Arc::new(resource.clone());
+                }
+                let ran = run(&jaeger(store, generation), &["--service", name]);
+                assert_eq!((ran.code, ran.report().summary.traces), (0, 3), "{generation:?}: {}", ran.stderr);
+            }
+        }
+    }
+
+    #[test]
     fn a_server_that_knows_no_attributes_is_asked_through_its_older_api() {
         let double = jaeger(shop(20), Generation::V1AndSnakeV3);
         let ran = run(&double, &["--tag", "http.request.method=PUT"]);
@@ -681,6 +697,34 @@ mod faults {
         let ran = is_not_healthy(&double, &["--deadline", "3s"]);
         assert!(ran.report().summary.traces <= 200);
         assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_deadline_reports_what_was_read() {
+        let never = |answer: Answer| answer.delivered(Delivery::Never);
+        let jaeger = Jaeger::new(broken_shop(450), Generation::V3);
+        let double = Double::start(Faulty::over(jaeger).on(SEARCH, When::After(3), never));
+        let ran = run(&double, &["--deadline", "3s", "--fail-on", "never"]);
+        let report = ran.report();
+        assert_eq!((ran.code, report.summary.traces), (3, 200), "{}", ran.stderr);
+        says(&ran, &["deadline of 3 s", "--deadline"]);
+        assert!(report.summary.orphan_spans > 0);
+    }
+
+    /// A few hundred kilobytes that become a few hundred megabytes.
+    #[test]
+    fn compression_does_not_get_around_the_bound_of_an_answer() {
+        let bomb = crate::support::gzip(&vec![b' '; 300 << 20]);
+        for status in [200, 500] {
+            let bomb = bomb.clone();
+            let change = move |_| {
+                Answer::new(status, "application/json", bomb.clone()).header("Content-Encoding", "gzip")
+            };
+            let ran = is_not_healthy(&faulty(When::After(1), change), &["--max-record", "1M"]);
+            if status == 200 {
+                says(&ran, &["more than 1048576 bytes", "--max-record"]);
+            }
+        }
     }
 
     #[test]

@@ -10,4 +10,5 @@ mod double;
 mod jaeger;
 mod matrix;
 mod reports;
+mod signoz;
 mod support;

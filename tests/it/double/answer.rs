@@ -86,12 +86,11 @@ impl Answer {
         self
     }
 
-    /// The same with other JSON.
-    pub(crate) fn map_json(mut self, change: impl FnOnce(&mut Value)) -> Self {
-        let mut value = serde_json::from_slice(&self.body).unwrap();
-        change(&mut value);
-        self.body = value.to_string().into_bytes();
-        self
+    /// A body of JSON, changed.
+    pub(crate) fn with_json(self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut body = serde_json::from_slice(&self.body).unwrap();
+        change(&mut body);
+        self.with_body(&body.to_string())
     }
 
     /// A header after the body; the body is sent in chunks.
