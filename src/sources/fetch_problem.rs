@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::error::Category;
+
 use crate::suggest;
 
 /// What went wrong between this program and a backend.
@@ -131,6 +133,18 @@ pub enum FetchProblem {
 }
 
 impl FetchProblem {
+    /// An answer that is not the JSON it should be. The words of the reader are left out: they repeat
+    /// values, and a value may be what was sent to log in.
+    pub(super) fn unexpected(api: &'static str, path: &str, error: &serde_json::Error) -> Self {
+        let what = match error.classify() {
+            Category::Eof => "it ends too early",
+            Category::Syntax => "it is no JSON",
+            Category::Data | Category::Io => "it is JSON of another kind",
+        };
+        let reason = format!("{what} (line {}, column {})", error.line(), error.column());
+        Self::NotThisApi { api, path: path.to_owned(), reason }
+    }
+
     /// A service is not among those that the backend knows, of which `named` at most are repeated.
     pub(super) fn no_service(name: &str, known: &[String], named: usize) -> Self {
         Self::NoService {

@@ -215,7 +215,7 @@ impl Client {
                 return Ok(answer);
             }
             Ok(answer) => FetchProblem::Status { status: answer.status, message: self.message_of(&answer) },
-            // The backend works; whoever asked can ask for less.
+            // It answers; less may be asked for.
             Err(problem @ FetchProblem::TooLarge(_)) => {
                 self.failures.set(0);
                 return Err(problem);
