@@ -196,7 +196,9 @@ impl FetchProblem {
             Self::Unauthorized { sent: true, how, .. } => {
                 format!("the credentials are wrong, have expired, or lack the right to read traces; {how}")
             }
-            Self::Unauthorized { sent: false, how, .. } | Self::LoginPage { how, .. } => (*how).to_owned(),
+            Self::Unauthorized { sent: false, how, .. }
+            | Self::LoginPage { how, .. }
+            | Self::TooOld { how, .. } => (*how).to_owned(),
             Self::Tenant(_) => {
                 "name it with --tenant, and its header with --tenant-header where it is not the \
                                 usual one"
@@ -228,7 +230,6 @@ impl FetchProblem {
                 "it knows no service at all: does anything export to it?".to_owned()
             }
             Self::NoService { known, .. } => format!("it knows {}", known.join(", ")),
-            Self::TooOld { how, .. } => (*how).to_owned(),
             Self::Unaskable(_) => "leave it out, or write it another way".to_owned(),
             Self::GaveUp { last, .. } => last.help(),
         }
