@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::error::Category;
+
 use crate::suggest;
 
 /// What went wrong between this program and a backend.
@@ -131,6 +133,18 @@ pub enum FetchProblem {
 }
 
 impl FetchProblem {
+    /// An answer that is not the JSON it should be. The words of the reader are left out: they repeat
+    /// values, and a value may be what was sent to log in.
+    pub(super) fn unexpected(api: &'static str, path: &str, error: &serde_json::Error) -> Self {
+        let what = match error.classify() {
+            Category::Eof => "it ends too early",
+            Category::Syntax => "it is no JSON",
+            Category::Data | Category::Io => "it is JSON of another kind",
+        };
+        let reason = format!("{what} (line {}, column {})", error.line(), error.column());
+        Self::NotThisApi { api, path: path.to_owned(), reason }
+    }
+
     /// A service is not among those that the backend knows, of which `named` at most are repeated.
     pub(super) fn no_service(name: &str, known: &[String], named: usize) -> Self {
         Self::NoService {
@@ -182,7 +196,9 @@ impl FetchProblem {
             Self::Unauthorized { sent: true, how, .. } => {
                 format!("the credentials are wrong, have expired, or lack the right to read traces; {how}")
             }
-            Self::Unauthorized { sent: false, how, .. } | Self::LoginPage { how, .. } => (*how).to_owned(),
+            Self::Unauthorized { sent: false, how, .. }
+            | Self::LoginPage { how, .. }
+            | Self::TooOld { how, .. } => (*how).to_owned(),
             Self::Tenant(_) => {
                 "name it with --tenant, and its header with --tenant-header where it is not the \
                                 usual one"
@@ -214,7 +230,6 @@ impl FetchProblem {
                 "it knows no service at all: does anything export to it?".to_owned()
             }
             Self::NoService { known, .. } => format!("it knows {}", known.join(", ")),
-            Self::TooOld { how, .. } => (*how).to_owned(),
             Self::Unaskable(_) => "leave it out, or write it another way".to_owned(),
             Self::GaveUp { last, .. } => last.help(),
         }

@@ -215,6 +215,11 @@ impl Client {
                 return Ok(answer);
             }
             Ok(answer) => FetchProblem::Status { status: answer.status, message: self.message_of(&answer) },
+            // It answers; less may be asked for.
+            Err(problem @ FetchProblem::TooLarge(_)) => {
+                self.failures.set(0);
+                return Err(problem);
+            }
             Err(problem) => problem,
         };
         let requests = self.failures.get() + 1;

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::fetch_problem::FetchProblem;
@@ -306,7 +305,7 @@ async fn search(fetch: &mut Fetch, api: Api, services: &[String]) -> Result<bool
                 // The storage wants to be asked service by service.
                 Err(FetchProblem::Status { .. }) if service.is_empty() && !found => return Ok(false),
                 Err(problem) => {
-                    fetch.tolerate(&format!("traces of {service} from {window}"), problem)?;
+                    fetch.tolerate(&format!("traces{} from {window}", of(service)), problem)?;
                     continue;
                 }
             };
@@ -317,17 +316,24 @@ async fn search(fetch: &mut Fetch, api: Api, services: &[String]) -> Result<bool
             }
             // Traces crowd; the middle of those that came halves their number, that of the window
             // would not.
-            let middle = page.middle_start_ns().and_then(|at_ns| window.split(at_ns));
+            let middle = page.middle_start_ns(api.generation, *window);
+            let middle = middle.and_then(|at_ns| window.split(at_ns));
             match middle.or_else(|| window.halves(SHORTEST)) {
                 Some(halves) => queue.extend(halves.map(|half| (*service, half))),
                 None => fetch.lacks(format!(
-                    "more than {depth} traces of {service} start within a millisecond at {}",
+                    "more than {depth} traces{} start within a millisecond at {}",
+                    of(service),
                     time::rfc3339(window.from_ns)
                 )),
             }
         }
     }
     Ok(found)
+}
+
+/// A service in messages; nothing where all were asked for at once.
+fn of(service: &str) -> String {
+    if service.is_empty() { String::new() } else { format!(" of {service}") }
 }
 
 async fn search_once(
@@ -497,15 +503,8 @@ fn not_jaeger(path: &str, reason: &str) -> FetchProblem {
     FetchProblem::NotThisApi { api: "Jaeger", path: path.to_owned(), reason: reason.to_owned() }
 }
 
-/// Says where an answer is not as it should be. The words of the reader are left out: they repeat values,
-/// and a value may be what was sent to log in.
 fn unexpected(path: &str, error: &serde_json::Error) -> FetchProblem {
-    let what = match error.classify() {
-        Category::Eof => "it ends too early",
-        Category::Syntax => "it is no JSON",
-        Category::Data | Category::Io => "it is JSON of another kind",
-    };
-    not_jaeger(path, &format!("{what} (line {}, column {})", error.line(), error.column()))
+    FetchProblem::unexpected("Jaeger", path, error)
 }
 
 /// The id of a trace; ids that are none are told apart by their text.
@@ -533,34 +532,58 @@ impl Page {
     fn read(body: Vec<u8>, generation: Generation) -> Result<Self, FetchProblem> {
         let mut page = Self { body, starts: BTreeMap::new() };
         let mut starts = BTreeMap::new();
-        let mut found = |id: &str, start_ns: Option<i64>| {
-            let known = starts.entry(id_of(id)).or_insert(i64::MAX);
+        page.spans(generation, |id, start_ns| {
+            let known = starts.entry(id).or_insert(i64::MAX);
             *known = (*known).min(start_ns.unwrap_or(i64::MAX));
-        };
-        match generation {
-            Generation::V1 => {
-                for raw in page.v1()?.data.unwrap_or_default() {
-                    let trace = trace_v1(raw)?;
-                    let micros = trace.spans.iter().filter_map(|span| number(span.start)).min();
-                    found(&trace.trace_id, micros.and_then(|micros| micros.checked_mul(1_000)));
-                }
-            }
-            Generation::V3 => {
-                for envelope in &page.v3()? {
-                    for raw in spans_v3(envelope) {
-                        let span = span_v3(raw)?;
-                        found(&span.trace_id, number(span.start));
-                    }
-                }
-            }
-        }
+        })?;
         page.starts = starts;
         Ok(page)
     }
 
-    /// When the middle one of the traces starts, in ns.
-    fn middle_start_ns(&self) -> Option<i64> {
-        let mut starts: Vec<i64> = self.starts.values().copied().collect();
+    /// Shows the trace and the start in ns of every span.
+    fn spans(
+        &self,
+        generation: Generation,
+        mut found: impl FnMut(TraceId, Option<i64>),
+    ) -> Result<(), FetchProblem> {
+        match generation {
+            Generation::V1 => {
+                for raw in self.v1()?.data.unwrap_or_default() {
+                    let trace = trace_v1(raw)?;
+                    let id = id_of(&trace.trace_id);
+                    // Also one without spans is a trace.
+                    found(id, None);
+                    for span in &trace.spans {
+                        found(id, number(span.start).and_then(|micros| micros.checked_mul(1_000)));
+                    }
+                }
+            }
+            Generation::V3 => {
+                for envelope in &self.v3()? {
+                    for raw in spans_v3(envelope) {
+                        let span = span_v3(raw)?;
+                        found(id_of(&span.trace_id), number(span.start));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the middle one of the traces enters a window, in ns. They are in it for a span that starts
+    /// inside; what they have outside does not tell them apart.
+    fn middle_start_ns(&self, generation: Generation, window: Window) -> Option<i64> {
+        let mut inside = BTreeMap::new();
+        self.spans(generation, |id, start_ns| {
+            if let Some(start_ns) = start_ns
+                && (window.from_ns..=window.to_ns).contains(&start_ns)
+            {
+                let known = inside.entry(id).or_insert(start_ns);
+                *known = start_ns.min(*known);
+            }
+        })
+        .ok()?;
+        let mut starts: Vec<i64> = inside.into_values().collect();
         let middle = starts.len() / 2;
         (!starts.is_empty()).then(|| *starts.select_nth_unstable(middle).1)
     }
@@ -722,12 +745,19 @@ mod tests {
 
     #[test]
     fn a_window_is_cut_where_half_of_its_traces_start() {
-        let middle = |body: &str, generation| Page::read(body.into(), generation).unwrap().middle_start_ns();
+        let window = Window { from_ns: 0, to_ns: i64::MAX };
+        let middle = |body: &str, generation| {
+            Page::read(body.into(), generation).unwrap().middle_start_ns(generation, window)
+        };
         let body = r#"{"data":[{"traceID":"a","spans":[{"startTime":9},{"startTime":5}]},{"traceID":"b","spans":[{"startTime":7}]},{"traceID":"c","spans":[{"startTime":6}]}]}"#;
         assert_eq!(middle(body, Generation::V1), Some(6_000));
         let body = r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","startTimeUnixNano":"1767225600000000001"},{"traceId":"b","start_time_unix_nano":1767225600000000003},{"traceId":"c","startTimeUnixNano":"1767225600000000002"}]}]}]}}"#;
         assert_eq!(middle(body, Generation::V3), Some(1_767_225_600_000_000_002));
-        assert_eq!(Page::default().middle_start_ns(), None);
+        assert_eq!(middle(r#"{"data":[]}"#, Generation::V1), None);
+        let long = r#"{"data":[{"traceID":"a","spans":[{"startTime":1},{"startTime":8}]},{"traceID":"b","spans":[{"startTime":2},{"startTime":9}]}]}"#;
+        let page = Page::read(long.into(), Generation::V1).unwrap();
+        let late = Window { from_ns: 5_000, to_ns: 20_000 };
+        assert_eq!(page.middle_start_ns(Generation::V1, late), Some(9_000));
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Version {
         }
         let said: Said = serde_json::from_slice(&answer.body)
             .map_err(|_| not_signoz("/api/v1/version", "it names no version"))?;
-        Ok(Self { minor: minor_of(&said.version), text: said.version })
+        Ok(Self { minor: minor_of(&said.version), text: client.quoted(&said.version) })
     }
 }
 
@@ -528,4 +528,32 @@ async fn nothing_found(fetch: &Fetch, api: &Api) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let known = known.join(", ");
     format!("SigNoz has no such trace from {window}, nor 30 days around; it knows services {known}{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_apart_by_their_middle_number() {
+        assert_eq!(minor_of("v0.138.0"), Some(138));
+        assert_eq!(minor_of("0.86.1-rc.2"), Some(86));
+        assert_eq!(minor_of("v0.117"), Some(117));
+        assert_eq!(minor_of("v1.2.0"), Some(u32::MAX));
+        for none in ["", "dev", "v0", "main-4ac2f0"] {
+            assert_eq!(minor_of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_formats_are_in_the_list() {
+        for name in ["signoz-rows", "signoz-trace"] {
+            assert_eq!(formats::by_name(name).unwrap().info().name, name);
+        }
+    }
+
+    #[test]
+    fn answers_fit_into_what_servers_allow() {
+        assert!(Way::Query.rows() <= MOST_ROWS && Way::Export.rows() <= 50_000);
+    }
 }

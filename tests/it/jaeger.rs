@@ -104,10 +104,11 @@ mod reading {
     }
 
     #[test]
-    fn more_traces_in_a_millisecond_than_a_page_has_are_missed_aloud() {
-        let double = newest(Store::healthy(60, START + SECOND, 1_000));
-        let ran = run(&double, &["--limit", "50"]);
-        assert_eq!(ran.code, 3, "{}", ran.stderr);
+    fn more_traces_at_one_instant_than_a_page_has_are_missed_aloud() {
+        let ran = run(&newest(Store::healthy(300, START + SECOND, 1_000)), &[]);
+        assert_eq!((ran.code, ran.report().summary.traces), (0, 300), "{}", ran.stderr);
+        let ran = run(&newest(Store::healthy(300, START + SECOND, 0)), &[]);
+        assert_eq!((ran.code, ran.report().summary.traces), (3, 200), "{}", ran.stderr);
         says(&ran, &["within a millisecond"]);
     }
 
@@ -157,6 +158,22 @@ mod reading {
             }
             let none = run(&double, &["--tag", "http.request.method=PUT"]);
             assert_eq!(none.code, 3, "{}", none.stderr);
+        }
+    }
+
+    #[test]
+    fn names_of_services_are_sent_as_they_are() {
+        for name in ["Söhne & Co #1", "a=b%26c+d", "50% / \"quoted\"", "服务"] {
+            for generation in ALL {
+                let mut store = shop(3);
+                let resource =
+                    json!({"attributes": [{"key": "service.name", "value": {"stringValue": name}}]});
+                for span in &mut store.spans {
+                    span.resource = std::sync::Arc::new(resource.clone());
+                }
+                let ran = run(&jaeger(store, generation), &["--service", name]);
+                assert_eq!((ran.code, ran.report().summary.traces), (0, 3), "{generation:?}: {}", ran.stderr);
+            }
         }
     }
 
@@ -251,9 +268,18 @@ mod reading {
 
     #[test]
     fn a_storage_that_needs_a_service_is_searched_by_service() {
-        let double = Double::start(Jaeger::new(shop(20), Generation::V3).needing_service());
-        let ran = run(&double, &[]);
-        assert_eq!((ran.code, ran.report().summary.traces), (0, 20), "{}", ran.stderr);
+        let refusing = Double::start(Jaeger::new(shop(20), Generation::V3).needing_service());
+        let inner = Jaeger::new(shop(20), Generation::V3);
+        let finding_nothing = Double::start(move |request: &Request| {
+            if request.path == SEARCH && request.parameter("query.serviceName").is_none() {
+                return Answer::text(404, "{\"error\":{\"httpCode\":404,\"message\":\"No traces found\"}}");
+            }
+            inner.answer(request)
+        });
+        for double in [refusing, finding_nothing] {
+            let ran = run(&double, &[]);
+            assert_eq!((ran.code, ran.report().summary.traces), (0, 20), "{}", ran.stderr);
+        }
     }
 
     #[test]
@@ -607,7 +633,7 @@ mod faults {
                 json!({"attributes": [{"key": "service.name", "value": {"stringValue": format!("s{nth}")}}]});
             span.resource = std::sync::Arc::new(service);
         }
-        let jaeger = Jaeger::new(store, Generation::V3);
+        let jaeger = Jaeger::new(store, Generation::V3).needing_service();
         let double = Double::start(Faulty::over(jaeger).on(SEARCH, When::After(10), unavailable));
         let ran = is_not_healthy(&double, &[]);
         says(&ran, &["left alone"]);
@@ -616,7 +642,7 @@ mod faults {
 
     #[test]
     fn part_of_the_services_is_a_part() {
-        let inner = Jaeger::new(shop(20), Generation::V3);
+        let inner = Jaeger::new(shop(20), Generation::V3).needing_service();
         let double = Double::start(move |request: &Request| {
             if request.parameter("query.serviceName") == Some("billing")
                 && request.parameter("query.rawTraces") == Some("true")
@@ -671,6 +697,34 @@ mod faults {
         let ran = is_not_healthy(&double, &["--deadline", "3s"]);
         assert!(ran.report().summary.traces <= 200);
         assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_deadline_reports_what_was_read() {
+        let never = |answer: Answer| answer.delivered(Delivery::Never);
+        let jaeger = Jaeger::new(broken_shop(450), Generation::V3);
+        let double = Double::start(Faulty::over(jaeger).on(SEARCH, When::After(3), never));
+        let ran = run(&double, &["--deadline", "3s", "--fail-on", "never"]);
+        let report = ran.report();
+        assert_eq!((ran.code, report.summary.traces), (3, 200), "{}", ran.stderr);
+        says(&ran, &["deadline of 3 s", "--deadline"]);
+        assert!(report.summary.orphan_spans > 0);
+    }
+
+    /// A few hundred kilobytes that become a few hundred megabytes.
+    #[test]
+    fn compression_does_not_get_around_the_bound_of_an_answer() {
+        let bomb = crate::support::gzip(&vec![b' '; 300 << 20]);
+        for status in [200, 500] {
+            let bomb = bomb.clone();
+            let change = move |_| {
+                Answer::new(status, "application/json", bomb.clone()).header("Content-Encoding", "gzip")
+            };
+            let ran = is_not_healthy(&faulty(When::After(1), change), &["--max-record", "1M"]);
+            if status == 200 {
+                says(&ran, &["more than 1048576 bytes", "--max-record"]);
+            }
+        }
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! `--signoz`, against doubles of each generation of its API.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::asking::{SECOND, START, WINDOW, ask, broken_shop, check_with, command, shop};
+use crate::asking::{
+    SECOND, START, WINDOW, ask, broken_shop, check_with, command, interrupt, now_ns, shop, start, wait_until,
+};
 use crate::double::jaeger::{Generation, Jaeger};
 use crate::double::signoz::Signoz;
-use crate::double::{Answer, Delivery, Double, Faulty, Handler, Request, Store, When};
+use crate::double::{Answer, Delivery, Double, Faulty, Handler, Request, Store, When, refused};
 use crate::support::{Ran, check, findings, ran};
 
 /// Minor versions, before and after each change of the API: no `query_range`, seven columns, exports, all
@@ -24,6 +28,10 @@ fn signoz(store: Store, minor: u32) -> Double {
     Double::start(Signoz::new(store, minor))
 }
 
+fn today(store: Store) -> Double {
+    signoz(store, TODAY)
+}
+
 /// Asks for the usual window, with more arguments.
 #[track_caller]
 fn run(double: &Double, more: &[&str]) -> Ran {
@@ -37,6 +45,23 @@ fn says(ran: &Ran, words: &[&str]) {
         let seen = ran.stderr.contains(word) || ran.stdout.contains(word);
         assert!(seen, "{word:?} not in {}{}", ran.stderr, ran.stdout);
     }
+}
+
+/// The key as it is given in the environment.
+const KEY: (&str, &str) = ("SIGNOZ_API_KEY", "canary-key");
+
+/// Asks for the usual window with the key.
+#[track_caller]
+fn run_with_key(double: &Double) -> Ran {
+    check_with(&[&["--signoz", &double.url()], &WINDOW[..]].concat(), &[KEY])
+}
+
+/// A run fails with this code, says these words, and shows no traces as healthy.
+#[track_caller]
+fn fails(ran: &Ran, code: i32, words: &[&str]) {
+    assert_eq!(ran.code, code, "{}{}", ran.stderr, ran.stdout);
+    says(ran, words);
+    assert_eq!(ran.report().exit_code, code as u8);
 }
 
 #[track_caller]
@@ -126,9 +151,9 @@ mod reading {
     #[test]
     fn a_trace_may_have_many_pages() {
         for minor in [116, TODAY] {
-            let double = signoz(wide(12_000), minor);
+            let double = signoz(wide(5_500), minor);
             let ran = run(&double, &[]);
-            reads(&ran, 1, 12_003);
+            reads(&ran, 1, 5_503);
             assert_eq!(ran.code, 0, "{minor}: {}", ran.stderr);
         }
     }
@@ -254,17 +279,69 @@ mod reading {
         let arguments = [&["--api-key-file", file.path().to_str().unwrap()], &arguments[..]].concat();
         assert_eq!(check_with(&arguments, &[]).code, 0);
     }
+
+    #[test]
+    fn values_cannot_leave_their_quotes() {
+        let mut store = shop(5);
+        for span in &mut store.spans {
+            let attributes = json!([{"key": "who", "value": {"stringValue": "o'neil \\ co"}}]);
+            span.otlp["attributes"] = attributes;
+        }
+        let double = today(store);
+        let ran = run(&double, &["--tag", "who=o'neil \\ co"]);
+        assert_eq!((ran.code, ran.report().summary.traces), (0, 5), "{}", ran.stderr);
+        fails(&run(&double, &["--operation", "x' OR name = 'GET"]), 3, &["no such trace"]);
+        let ran = run(&double, &["--tag", "who = 'x' OR name=GET"]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+    }
+
+    #[test]
+    fn examples_link_to_the_user_interface() {
+        let double = Double::start(Signoz::new(broken_shop(20), TODAY).at("/signoz"));
+        let url = format!("{}/signoz/", double.url());
+        let ran = check_with(&[&["--signoz", url.as_str()], &WINDOW[..]].concat(), &[]);
+        let report = ran.report();
+        assert_eq!((ran.code, report.summary.orphan_spans), (1, 20), "{}", ran.stderr);
+        let exemplar = &report.findings[0].exemplars[0];
+        let expected = format!("{}/signoz/trace/{}", double.url(), exemplar.trace_id);
+        assert_eq!(exemplar.url.as_deref(), Some(expected.as_str()));
+    }
+
+    #[test]
+    fn young_traces_and_the_edge_of_the_window_are_not_judged() {
+        let double = today(broken_shop(20).ending_at(now_ns() - 2 * SECOND));
+        let ran = ask("--signoz", &double, &["--since", "10m"]);
+        assert_eq!(ran.code, 3, "nothing was judged, so nothing is healthy: {:?}", ran.report().reasons);
+        assert_eq!(ran.report().coverage.not_judged.settle_traces, 20);
+        let ran = ask("--signoz", &double, &["--since", "10m", "--settle", "1s"]);
+        assert_eq!(ran.code, 1, "{:?}", ran.report().reasons);
+        let mut store = broken_shop(20);
+        store.spans[0].start_ns -= 3_590 * SECOND;
+        let report = run(&today(store), &[]).report();
+        assert_eq!((report.summary.traces, report.coverage.not_judged.window_edge_traces), (20, 1));
+    }
+
+    #[test]
+    fn two_backends_and_a_file_are_one_report() {
+        let store = Store::from_fixture("demo");
+        let (one, other) = (today(store.clone()), Double::start(Jaeger::new(store, Generation::V3)));
+        let arguments =
+            ["fixtures/demo/traces.jsonl", "--from", "2026-03-02", "--to", "2026-03-03", "--jaeger"];
+        let ran = ask("--signoz", &one, &[&arguments[..], &[&other.url()]].concat());
+        let report = ran.report();
+        let of_file = check(&["fixtures/demo/traces.jsonl"]).report();
+        assert_eq!(
+            (report.inputs.len(), report.summary.traces),
+            (3, of_file.summary.traces),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(findings(&report), findings(&of_file));
+    }
 }
 
 mod mistakes {
     use super::*;
-
-    #[track_caller]
-    fn fails(ran: &Ran, code: i32, words: &[&str]) {
-        assert_eq!(ran.code, code, "{}{}", ran.stderr, ran.stdout);
-        says(ran, words);
-        assert_eq!(ran.report().exit_code, code as u8);
-    }
 
     #[test]
     fn an_old_server_cannot_be_searched() {
@@ -277,11 +354,8 @@ mod mistakes {
     fn the_key_is_missing_or_has_expired() {
         let double = Double::start(Signoz::new(shop(5), TODAY).with_key("right-key"));
         fails(&run(&double, &[]), 2, &["401", "SIGNOZ_API_KEY", "--api-key-file"]);
-        let url = double.url();
-        let arguments = [&["--signoz", &url, "-v"], &WINDOW[..]].concat();
-        let ran = check_with(&arguments, &[("SIGNOZ_API_KEY", "canary-key")]);
+        let ran = run_with_key(&double);
         fails(&ran, 2, &["401", "expired"]);
-        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("canary-key"));
     }
 
     #[test]
@@ -329,6 +403,29 @@ mod mistakes {
         let ran = ask("--signoz", &signoz(shop(5), TODAY), &far);
         fails(&ran, 3, &["nor 30 days around", "billing, storefront"]);
     }
+
+    #[test]
+    fn nothing_listens() {
+        let ran = check_with(&["--signoz", &format!("http://{}", refused())], &[]);
+        fails(&ran, 2, &["nothing answers there", "8080"]);
+    }
+
+    #[test]
+    fn the_base_path_is_missing_or_wrong() {
+        let double = Double::start(Signoz::new(shop(5), TODAY).at("/signoz"));
+        fails(&run(&double, &[]), 2, &["base path"]);
+        let root = today(shop(5));
+        let url = format!("{}/signoz", root.url());
+        fails(&check_with(&["--signoz", &url], &[]), 2, &["web page", "base path"]);
+    }
+
+    #[test]
+    fn a_log_in_page_comes_in_place_of_data() {
+        let page =
+            "<html><title>Sign In</title><form action=\"/oauth2/start\"><input type=\"password\"></form>";
+        let double = Double::start(move |_: &Request| Answer::html(page));
+        fails(&run(&double, &[]), 2, &["log-in page", "SIGNOZ_API_KEY"]);
+    }
 }
 
 mod faults {
@@ -369,13 +466,13 @@ mod faults {
     /// What is missing is missing as whole traces; half of one would look broken.
     #[test]
     fn no_part_of_a_trace_is_given() {
-        let mut store = wide(12_000);
+        let mut store = wide(5_500);
         store.spans.extend(shop(20).spans.split_off(3));
         let signoz = Signoz::new(store, 116);
         let double = Double::start(move |request: &Request| {
             let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
             let offset = body["compositeQuery"]["queries"][0]["spec"]["offset"].as_u64();
-            let is_later = offset.is_some_and(|offset| offset > 5_000);
+            let is_later = offset.is_some_and(|offset| offset > 0);
             if is_later {
                 Answer::json(400, &json!({"error": {"message": "enough"}}))
             } else {
@@ -386,7 +483,7 @@ mod faults {
         let report = ran.report();
         assert_eq!((ran.code, report.summary.orphan_spans), (3, 0), "{}", ran.stderr);
         assert_eq!(report.summary.span_records % 3, 0);
-        assert!(report.summary.span_records < 12_000, "{}", report.summary.span_records);
+        assert!(report.summary.span_records < 5_500, "{}", report.summary.span_records);
         says(&ran, &["of 20 traces: status 400: enough"]);
     }
 
@@ -450,5 +547,158 @@ mod faults {
             assert_eq!(ran.report().summary.orphan_spans, 0, "{minor}: {}", ran.stderr);
             reads(&ran, 5, 15);
         }
+    }
+
+    /// Whatever the backend did: an end in time, and nothing is called healthy.
+    #[track_caller]
+    fn is_not_healthy(
+        change: impl Fn(Answer) -> Answer + Send + Sync + 'static,
+        after: usize,
+        more: &[&str],
+    ) -> Ran {
+        let faulty = Faulty::over(Signoz::new(shop(20), TODAY)).on(SEARCH, When::After(after), change);
+        let ran = run(&Double::start(faulty), more);
+        assert!(matches!(ran.code, 2 | 3), "{}: {}{}", ran.code, ran.stderr, ran.stdout);
+        let report = ran.report();
+        assert!(!report.reasons.is_empty());
+        assert!(report.reasons.iter().all(|reason| reason.message.len() < 2_000), "{:?}", report.reasons);
+        assert!(ran.stderr.len() < 10_000, "{}", ran.stderr);
+        ran
+    }
+
+    /// Each request of a run in turn fails for good.
+    #[test]
+    fn what_does_not_pass_is_no_health() {
+        for after in 0..3 {
+            for status in [400, 403, 404, 429, 500, 503] {
+                is_not_healthy(move |_| Answer::text(status, "no"), after, &[]);
+            }
+            is_not_healthy(|answer| answer.delivered(Delivery::Reset { after: 50 }), after, &[]);
+            is_not_healthy(|answer| answer.cut_gzip(9), after, &[]);
+            is_not_healthy(|_| Answer::html("<html><title>Sign in</title></html>"), after, &[]);
+        }
+    }
+
+    #[test]
+    fn answers_that_are_no_rows_are_no_health() {
+        let bodies = [
+            "",
+            "{",
+            "null",
+            "[]",
+            "OK",
+            "{\"status\":\"success\"}",
+            "{\"status\":\"success\",\"data\":{\"data\":{\"results\":[{\"rows\":[{\"data\":{\"trace",
+            "{\"status\":\"error\",\"error\":{\"message\":\"with status 200\"}}",
+        ];
+        for after in 0..3 {
+            for body in bodies {
+                is_not_healthy(move |answer| answer.with_body(body), after, &[]);
+            }
+        }
+    }
+
+    #[test]
+    fn silence_and_drips_end_with_the_deadline() {
+        for after in 0..3 {
+            let begin = Instant::now();
+            let ran =
+                is_not_healthy(|answer| answer.delivered(Delivery::Never), after, &["--deadline", "1s"]);
+            says(&ran, &["deadline of 1 s"]);
+            let drip = Delivery::Drip { bytes: 1, every: Duration::from_millis(100) };
+            is_not_healthy(move |answer| answer.delivered(drip), after, &["--deadline", "1s"]);
+            assert!(begin.elapsed() < Duration::from_secs(20));
+        }
+    }
+
+    #[test]
+    fn traces_that_were_found_and_then_not_given_are_missed() {
+        let inner = Signoz::new(shop(20), TODAY);
+        let double = Double::start(move |request: &Request| {
+            let answer = inner.answer(request);
+            if !String::from_utf8_lossy(&request.body).contains("trace_id IN") {
+                return answer;
+            }
+            answer.with_json(|answer| {
+                let rows = answer["data"]["data"]["results"][0]["rows"].as_array_mut().unwrap();
+                rows.truncate(30);
+            })
+        });
+        let ran = run(&double, &[]);
+        fails(&ran, 3, &["10 of 20 traces"]);
+        assert_eq!(ran.report().summary.traces, 10);
+    }
+
+    #[test]
+    fn an_interrupt_reports_what_was_read() {
+        let never = |answer: Answer| answer.delivered(Delivery::Never);
+        let double = Double::start(Faulty::over(Signoz::new(broken_shop(450), TODAY)).on(
+            SEARCH,
+            When::After(3),
+            never,
+        ));
+        let url = double.url();
+        let arguments = [&["check", "--format", "json", "--signoz", &url], &WINDOW[..]].concat();
+        let child = start(&arguments);
+        wait_until("it waits for an answer", || double.requests_to(SEARCH).len() > 3);
+        std::thread::sleep(Duration::from_millis(300));
+        let ran = interrupt(child);
+        assert_eq!(ran.code, 130, "{}", ran.stderr);
+        let report = ran.report();
+        assert!(report.reasons.iter().any(|reason| reason.code == "interrupted"), "{:?}", report.reasons);
+        assert_eq!((report.exit_code, report.summary.traces), (130, 200));
+    }
+}
+
+mod secrets {
+    use super::*;
+
+    #[test]
+    fn the_key_is_sent_and_never_shown() {
+        fn key(request: &Request) -> String {
+            request.header("signoz-api-key").unwrap_or_default().to_owned()
+        }
+        let mut doubles: Vec<Double> = Vec::new();
+        for after in [0, 1, 2, 3] {
+            for status in [200, 400, 401, 403, 404, 500] {
+                let (inner, count) = (Signoz::new(shop(20), TODAY), AtomicUsize::new(0));
+                doubles.push(Double::start(move |request: &Request| {
+                    if count.fetch_add(1, Ordering::SeqCst) < after {
+                        return inner.answer(request);
+                    }
+                    let error = json!({"code": "x", "message": format!("key {} is unknown", key(request))});
+                    let body = json!({"status": "error", "version": 1, "data": key(request), "error": error});
+                    Answer::json(status, &body)
+                }));
+            }
+        }
+        doubles.push(Double::start(|request: &Request| {
+            Answer::redirect(302, &format!("http://localhost:1/login/{}", key(request)))
+        }));
+        doubles.push(Double::start(|request: &Request| {
+            Answer::html(&format!("<html><title>Sign in {}</title></html>", key(request)))
+        }));
+        doubles.push(today(shop(5)));
+        for double in doubles {
+            for format in ["json", "table"] {
+                let url = double.url();
+                let arguments = ["check", "--format", format, "-v", "--deadline", "5s", "--signoz", &url];
+                let ran = ran(command(&arguments).args(WINDOW).envs([KEY]));
+                assert!(!ran.stdout.contains("canary"), "{}", ran.stdout);
+                assert!(!ran.stderr.contains("canary"), "{}", ran.stderr);
+            }
+            assert!(double.requests().iter().all(|request| key(request) == KEY.1));
+        }
+    }
+
+    #[test]
+    fn the_key_goes_to_no_other_host() {
+        let elsewhere = today(shop(5));
+        let target = elsewhere.url_by_name();
+        let double = Double::start(move |request: &Request| {
+            Answer::redirect(307, &format!("{target}{}", request.target))
+        });
+        fails(&run_with_key(&double), 2, &["localhost", "another address"]);
+        assert!(elsewhere.requests().iter().all(|request| request.header("signoz-api-key").is_none()));
     }
 }

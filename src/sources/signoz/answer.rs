@@ -60,7 +60,7 @@ impl Warning {
 }
 
 fn wrong(error: &serde_json::Error) -> FetchProblem {
-    not_signoz(PATH, &error.to_string())
+    FetchProblem::unexpected("SigNoz", PATH, error)
 }
 
 /// The results of an answer, and what it warns of.

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Version, not_signoz};
+use super::Version;
 use crate::formats;
 use crate::model::TraceId;
 use crate::sources::fetch_problem::FetchProblem;
@@ -70,7 +70,7 @@ async fn trace(client: &Client, id: TraceId) -> Result<Trace, FetchProblem> {
     ];
     let answer = client.data(&Ask::get(&path, &query)).await?;
     let tables: Option<Vec<Table>> = serde_json::from_slice(&answer.body)
-        .map_err(|error| not_signoz("/api/v1/traces", &error.to_string()))?;
+        .map_err(|error| FetchProblem::unexpected("SigNoz", "/api/v1/traces", &error))?;
     let tables = tables.unwrap_or_default();
     let spans =
         tables.iter().filter_map(|table| table.events.as_ref()).map(|events| events.len() as u64).sum();

@@ -201,15 +201,16 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let socket = stream.try_clone()?;
     let _forget = Forget { address: stream.peer_addr()?, shared };
     let duplex: Box<dyn Duplex> = match &shared.tls {
+        None if is_handshake(&stream)? => return refuse(stream, BAD_REQUEST),
         None => Box::new(stream),
-        Some(_) if !is_handshake(&stream)? => return (&stream).write_all(PLAIN_TO_TLS),
+        Some(_) if !is_handshake(&stream)? => return refuse(stream, PLAIN_TO_TLS),
         Some(config) => {
             let connection = rustls::ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
             Box::new(rustls::StreamOwned::new(connection, stream))
         }
     };
     let mut wire = Wire { duplex: BufReader::new(duplex), socket, shared };
-    while let Some(request) = wire.request()? {
+    while let Some(request) = read_request(&mut wire.duplex)? {
         let is_head = request.method == "HEAD";
         shared.requests.lock().unwrap().push(request.clone());
         let in_flight = shared.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
@@ -223,7 +224,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-/// What `net/http` of Go says to a request in plain text where it expects TLS, and to what is no HTTP.
+/// What `net/http` of Go says to plain text where it expects TLS, and to TLS where it expects plain text.
 const PLAIN_TO_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
@@ -234,6 +235,12 @@ fn is_handshake(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0];
     stream.peek(&mut first)?;
     Ok(first == [0x16])
+}
+
+/// Says why, after reading: a socket that is closed with something unread resets the connection.
+fn refuse(mut stream: TcpStream, words: &[u8]) -> io::Result<()> {
+    let _ = stream.read(&mut [0; 4096])?;
+    stream.write_all(words)
 }
 
 /// Lets go of the double's copy of a socket, so that it closes when its thread ends.
@@ -260,16 +267,6 @@ struct Wire<'s> {
 }
 
 impl Wire<'_> {
-    fn request(&mut self) -> io::Result<Option<Request>> {
-        let request = read_request(&mut self.duplex);
-        if let Err(error) = &request
-            && error.kind() == io::ErrorKind::InvalidData
-        {
-            self.write(BAD_REQUEST)?;
-        }
-        request
-    }
-
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.duplex.get_mut().write_all(bytes)?;
         self.duplex.get_mut().flush()

@@ -188,17 +188,19 @@ impl Signoz {
     }
 
     fn row_data(&self, query: &Query, span: &Span) -> Value {
-        let all = all_fields(span);
         if query.columns.is_empty() && self.minor >= 130 {
-            return all;
+            return all_fields(span);
         }
         let columns: Vec<&str> = match query.columns.as_slice() {
             [] => DEFAULT_COLUMNS.to_vec(),
             named => named.iter().map(String::as_str).chain(FIXED_COLUMNS).collect(),
         };
-        let value = |column: &str| match all.get(column) {
-            Some(value) => value.clone(),
-            None => span.attribute(column).or_else(|| span.resource_attribute(column)).into(),
+        let value = |column: &str| match column {
+            "links" | "events" if !query.columns.is_empty() => stored(span, column),
+            // The columns of attributes are maps, which give an empty text for what they do not have.
+            _ => field(span, column).unwrap_or_else(|| {
+                span.attribute(column).or_else(|| span.resource_attribute(column)).unwrap_or_default().into()
+            }),
         };
         Value::Object(columns.into_iter().map(|column| (column.to_owned(), value(column))).collect())
     }
@@ -596,9 +598,8 @@ fn time(ns: u64) -> String {
 fn scalar(query: &Query, spans: &[&Span]) -> Value {
     let mut groups: BTreeMap<Vec<String>, Vec<&Span>> = BTreeMap::new();
     for span in spans {
-        let fields = all_fields(span);
-        let value = |key: &String| match fields.get(key) {
-            Some(value) => as_text(value),
+        let value = |key: &String| match field(span, key) {
+            Some(value) => as_text(&value),
             None => span.attribute(key).or_else(|| span.resource_attribute(key)).unwrap_or_default(),
         };
         groups.entry(query.group_by.iter().map(value).collect()).or_default().push(span);
@@ -639,43 +640,116 @@ fn scalar(query: &Query, spans: &[&Span]) -> Value {
     json!({"queryName": query.name, "columns": groups.chain(results).collect::<Vec<Value>>(), "data": data})
 }
 
-/// A span with all its fields, as the collector of SigNoz wrote it.
+/// The fields of a span, as the collector of SigNoz writes them.
+const FIELDS: [&str; 28] = [
+    "timestamp",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "trace_state",
+    "flags",
+    "name",
+    "service.name",
+    "kind",
+    "kind_string",
+    "duration_nano",
+    "status_code",
+    "status_code_string",
+    "status_message",
+    "has_error",
+    "is_remote",
+    "events",
+    "links",
+    "http_method",
+    "http_url",
+    "http_host",
+    "external_http_method",
+    "external_http_url",
+    "response_status_code",
+    "db_name",
+    "db_operation",
+    "attributes",
+    "resource",
+];
+
 fn all_fields(span: &Span) -> Value {
-    let mut links = vec![link(&span.trace_id, &span.parent_id)];
-    for other in items(&span.otlp["links"]) {
-        links.push(link(&as_text(&other["traceId"]), &as_text(&other["spanId"])));
-    }
+    let fields = FIELDS.iter().map(|name| ((*name).to_owned(), field(span, name).unwrap_or_default()));
+    Value::Object(fields.collect())
+}
+
+/// A field of a span; nothing for names of attributes.
+fn field(span: &Span, name: &str) -> Option<Value> {
+    Some(match name {
+        "timestamp" => json!(time(span.start_ns)),
+        "trace_id" => json!(span.trace_id),
+        "span_id" => json!(span.span_id),
+        "parent_span_id" => json!(span.parent_id),
+        "trace_state" => json!(as_text(&span.otlp["traceState"])),
+        "flags" => json!(span.flags()),
+        "name" => json!(span.name()),
+        "service.name" if span.service().is_empty() => json!("<nil-service-name>"),
+        "service.name" => json!(span.service()),
+        "kind" => json!(span.kind()),
+        "kind_string" => json!(kind(span)),
+        // Unsigned: an end before the start wraps.
+        "duration_nano" => json!(span.end_ns.wrapping_sub(span.start_ns)),
+        "status_code" => json!(span.otlp["status"]["code"].as_u64().unwrap_or(0)),
+        "status_code_string" => json!(status(span)),
+        "status_message" => json!(status_message(span)),
+        "has_error" => json!(span.is_error()),
+        "is_remote" => json!(is_remote(span.flags())),
+        "events" => events(span),
+        "links" => links(span),
+        "http_method"
+        | "http_url"
+        | "http_host"
+        | "external_http_method"
+        | "external_http_url"
+        | "response_status_code"
+        | "db_name"
+        | "db_operation" => json!(""),
+        "attributes" => attributes(&span.otlp).into(),
+        "resource" => attributes(&span.resource)
+            .into_iter()
+            .map(|(key, value)| (key, json!(as_text(&value))))
+            .collect::<Map<String, Value>>()
+            .into(),
+        _ => return None,
+    })
+}
+
+fn events(span: &Span) -> Value {
     let events = items(&span.otlp["events"]).iter().map(|event| {
         json!({"name": event["name"], "timeUnixNano": number(&event["timeUnixNano"]),
             "attributes": attributes(event)})
     });
-    let service = if span.service().is_empty() { "<nil-service-name>" } else { span.service() };
-    json!({
-        "timestamp": time(span.start_ns),
-        "trace_id": span.trace_id,
-        "span_id": span.span_id,
-        "parent_span_id": span.parent_id,
-        "trace_state": as_text(&span.otlp["traceState"]),
-        "flags": span.flags(),
-        "name": span.name(),
-        "service.name": service,
-        "kind": span.kind(),
-        "kind_string": kind(span),
-        // Unsigned: an end before the start wraps.
-        "duration_nano": span.end_ns.wrapping_sub(span.start_ns),
-        "status_code": span.otlp["status"]["code"].as_u64().unwrap_or(0),
-        "status_code_string": status(span),
-        "status_message": status_message(span),
-        "has_error": span.is_error(),
-        "is_remote": is_remote(span.flags()),
-        "events": events.collect::<Vec<Value>>(),
-        "links": links,
-        "http_method": "", "http_url": "", "http_host": "", "external_http_method": "",
-        "external_http_url": "", "response_status_code": "", "db_name": "", "db_operation": "",
-        "attributes": attributes(&span.otlp),
-        "resource": attributes(&span.resource).into_iter()
-            .map(|(key, value)| (key, json!(as_text(&value)))).collect::<Map<String, Value>>(),
-    })
+    events.collect()
+}
+
+/// The first is the parent.
+fn links(span: &Span) -> Value {
+    let others = items(&span.otlp["links"]).iter();
+    let others = others.map(|other| link(&as_text(&other["traceId"]), &as_text(&other["spanId"])));
+    std::iter::once(link(&span.trace_id, &span.parent_id)).chain(others).collect()
+}
+
+/// A column as it is stored, which is what comes when it is selected by name.
+fn stored(span: &Span, column: &str) -> Value {
+    if column == "links" {
+        let mut links = links(span);
+        for (nth, link) in links.as_array_mut().into_iter().flatten().enumerate() {
+            link["refType"] = json!(if nth == 0 { "CHILD_OF" } else { "FOLLOWS_FROM" });
+        }
+        return json!(links.to_string());
+    }
+    let events = items(&span.otlp["events"]).iter().map(|event| {
+        let attributes: Map<String, Value> =
+            attributes(event).into_iter().map(|(key, value)| (key, json!(as_text(&value)))).collect();
+        let time = number(&event["timeUnixNano"]);
+        let event = json!({"name": event["name"], "timeUnixNano": time, "attributeMap": attributes, "isError": false});
+        json!(event.to_string())
+    });
+    events.collect()
 }
 
 /// The first link of every span is its parent, without a span id when it has none.

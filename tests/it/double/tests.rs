@@ -641,6 +641,11 @@ mod of_signoz {
         assert_eq!((&client["host.name"], &client["is_remote"]), (&json!("storefront"), &json!("no")));
         assert_eq!(client["http.request.method"], "GET");
         assert!(client["links"].is_null());
+        let fields = json!([{"name": "links"}, {"name": "events"}, {"name": "http.route"}]);
+        let stored =
+            rows(&old, &query("raw", &json!({"selectFields": fields, "limit": 1})))[0]["data"].clone();
+        assert!(stored["links"].as_str().is_some_and(|links| links.contains("\"refType\":\"CHILD_OF\"")));
+        assert_eq!((&stored["events"], &stored["http.route"]), (&json!([]), &json!("")));
     }
 
     #[test]

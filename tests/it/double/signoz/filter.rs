@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{all_fields, as_text, bare};
+use super::{as_text, bare, field};
 use crate::double::Span;
 
 /// What a span has to fulfil.
@@ -79,17 +79,7 @@ fn syntax_error() -> String {
 }
 
 fn value(span: &Span, key: &str) -> Option<String> {
-    // What clients ask for most is there without writing the whole span.
-    match key {
-        "trace_id" => return Some(span.trace_id.clone()),
-        "span_id" => return Some(span.span_id.clone()),
-        "service.name" => return Some(span.service().to_owned()),
-        "name" => return Some(span.name().to_owned()),
-        "duration_nano" => return Some(span.duration_ns().to_string()),
-        _ => {}
-    }
-    let fields = all_fields(span);
-    let field = fields.get(key).map(as_text);
+    let field = field(span, key).map(|value| as_text(&value));
     field.or_else(|| span.attribute(key)).or_else(|| span.resource_attribute(key))
 }
 
