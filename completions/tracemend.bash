@@ -78,7 +78,7 @@ _tracemend() {
             fi
             case "${prev}" in
                 --input-format)
-                    COMPREPLY=($(compgen -W "jaeger-json jaeger-es-json zipkin-json signoz-trace signoz-waterfall signoz-rows signoz-table clickhouse-otel-traces clickhouse-otel-traces-table go-stdout-json python-console-json zipkin-v1-json data-prepper-json jaeger-v3-json grafana-tempo-json tempo-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "jaeger-json jaeger-es-json zipkin-json signoz-trace signoz-waterfall signoz-rows signoz-table clickhouse-otel-traces clickhouse-otel-traces-table clickhouse-jaeger-spans clickhouse-jaeger-spans-table go-stdout-json python-console-json zipkin-v1-json data-prepper-json jaeger-v3-json grafana-tempo-json tempo-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
                     return 0
                     ;;
                 --max-depth)
@@ -256,7 +256,7 @@ _tracemend() {
             fi
             case "${prev}" in
                 --input-format)
-                    COMPREPLY=($(compgen -W "jaeger-json jaeger-es-json zipkin-json signoz-trace signoz-waterfall signoz-rows signoz-table clickhouse-otel-traces clickhouse-otel-traces-table go-stdout-json python-console-json zipkin-v1-json data-prepper-json jaeger-v3-json grafana-tempo-json tempo-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "jaeger-json jaeger-es-json zipkin-json signoz-trace signoz-waterfall signoz-rows signoz-table clickhouse-otel-traces clickhouse-otel-traces-table clickhouse-jaeger-spans clickhouse-jaeger-spans-table go-stdout-json python-console-json zipkin-v1-json data-prepper-json jaeger-v3-json grafana-tempo-json tempo-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
                     return 0
                     ;;
                 --max-depth)
@@ -670,7 +670,7 @@ _tracemend() {
             fi
             case "${prev}" in
                 --input-format)
-                    COMPREPLY=($(compgen -W "jaeger-json jaeger-es-json zipkin-json signoz-trace signoz-waterfall signoz-rows signoz-table clickhouse-otel-traces clickhouse-otel-traces-table go-stdout-json python-console-json zipkin-v1-json data-prepper-json jaeger-v3-json grafana-tempo-json tempo-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "jaeger-json jaeger-es-json zipkin-json signoz-trace signoz-waterfall signoz-rows signoz-table clickhouse-otel-traces clickhouse-otel-traces-table clickhouse-jaeger-spans clickhouse-jaeger-spans-table go-stdout-json python-console-json zipkin-v1-json data-prepper-json jaeger-v3-json grafana-tempo-json tempo-json otlp-json otlp-protobuf-frames otlp-protobuf otlp-protobuf-delimited" -- "${cur}"))
                     return 0
                     ;;
                 --max-depth)

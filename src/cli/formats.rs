@@ -10,7 +10,8 @@ use crate::formats;
 use crate::render;
 use crate::report::Capabilities;
 
-const DETECTION: &str = "Formats are detected from the bytes; gzip and zstd around any of them are undone.";
+const DETECTION: &str = "Formats are detected from the bytes; gzip and zstd around any of them are undone, and so is what a \
+     container's log puts before the lines of JSON.";
 
 #[derive(Serialize)]
 struct Entry {
@@ -33,10 +34,31 @@ pub(super) fn list(format: ListFormat) -> Result<Vec<u8>> {
     }
     let mut out = String::new();
     for entry in &entries {
-        writeln!(out, "{}\n  {}\n  {}\n", entry.name, entry.title, entry.comes_from)?;
+        writeln!(out, "{}\n  {}\n  {}", entry.name, entry.title, entry.comes_from)?;
+        writeln!(out, "  {}\n", in_words(&entry.capabilities))?;
     }
     let _ = writeln!(out, "{DETECTION}");
     Ok(out.into_bytes())
+}
+
+/// What a format can tell and what it cannot, on a line.
+fn in_words(can: &Capabilities) -> String {
+    let (mut tells, mut lacks) = (Vec::new(), Vec::new());
+    for (fact, value) in &FACTS[1..FACTS.len() - 1] {
+        if value(can) == "yes" { tells.push(*fact) } else { lacks.push(*fact) }
+    }
+    let times = format!("times in steps of {}", FACTS[0].1(can));
+    let mut words = vec![times];
+    if !tells.is_empty() {
+        words.push(format!("tells {}", tells.join(", ")));
+    }
+    if !lacks.is_empty() {
+        words.push(format!("does not tell {}", lacks.join(", ")));
+    }
+    if can.edited_by_source {
+        words.push("the backend may have edited spans".to_owned());
+    }
+    words.join("; ")
 }
 
 fn markdown(entries: &[Entry]) -> String {
@@ -117,6 +139,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&list(ListFormat::Json).unwrap()).unwrap();
         for (index, format) in formats::ALL.iter().enumerate() {
             assert!(text.contains(format.info().name));
+            assert!(text.contains(&in_words(&entry(format.info()).capabilities)));
             assert_eq!(json[index]["name"], format.info().name);
         }
     }

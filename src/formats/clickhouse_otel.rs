@@ -1,15 +1,15 @@
 //! Rows of `otel_traces`, the table of the Collector's `ClickHouse` exporter, as JSON
-//! (`JSONEachRow`, and the `data` of `FORMAT JSON`), TSV or CSV with names.
+//! or as a table with names.
 //!
 //! Source: opentelemetry-collector-contrib, `exporter/clickhouseexporter/internal/sqltemplates`.
 
 use std::borrow::Cow;
 
-use super::framing::{ArrayRule, Framing, JsonFraming};
-use super::json::{Cursor, JsonError, Result, each_value};
-use super::rows::{Cell, Row, Senders, instant, kind};
-use super::table::{columns, each_row};
-use super::{Block, Format, FormatInfo, Head, Limits, RejectReason, SpanSink};
+use super::clickhouse::{self, TableRow, zipped};
+use super::framing::Framing;
+use super::rows::{Cell, Row, instant, kind};
+use super::table::has_columns;
+use super::{Block, Format, FormatInfo, Head, Limits, SpanSink};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
 use crate::model::{Capabilities, Event, Link, SpanId, StatusCode, TraceId, Value};
 
@@ -20,7 +20,7 @@ pub(super) struct ClickhouseRows;
 pub(super) struct ClickhouseTable;
 
 /// The exporter has no column for flags.
-const CAPABILITIES: Capabilities = Capabilities {
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
     time_resolution_ns: 1,
     flags: false,
     is_remote: false,
@@ -34,20 +34,22 @@ const CAPABILITIES: Capabilities = Capabilities {
 
 static ROWS: FormatInfo = FormatInfo {
     name: "clickhouse-otel-traces",
-    title: "ClickHouse rows of otel_traces as JSON: JSONEachRow, JSON",
+    title: "ClickHouse rows of otel_traces as JSON: JSONEachRow, JSON, JSONCompact",
     comes_from: "SELECT * FROM otel_traces FORMAT JSONEachRow (Collector's clickhouse exporter), times in UTC",
     capabilities: CAPABILITIES,
 };
 
 static TABLE: FormatInfo = FormatInfo {
     name: "clickhouse-otel-traces-table",
-    title: "ClickHouse rows of otel_traces as TSV or CSV with names",
+    title: "ClickHouse rows of otel_traces as TSV, CSV or JSONCompactEachRow with names",
     comes_from: "SELECT * FROM otel_traces FORMAT TabSeparatedWithNames or CSVWithNames, times in UTC",
     capabilities: CAPABILITIES,
 };
 
-static FRAMING: JsonFraming =
-    JsonFraming { arrays: &[ArrayRule { key: "data", needs: None }], top_level_arrays: true };
+const IDS: [&str; 2] = ["TraceId", "SpanId"];
+
+/// One of these beside the ids makes the table known.
+const OTHERS: [&str; 3] = ["SpanName", "Duration", "Timestamp"];
 
 impl Format for ClickhouseRows {
     fn info(&self) -> &'static FormatInfo {
@@ -55,19 +57,15 @@ impl Format for ClickhouseRows {
     }
 
     fn detect(&self, head: &Head<'_>) -> bool {
-        const COLUMNS: [&str; 3] = ["SpanName", "Duration", "Timestamp"];
-        head.has_all(&["TraceId", "SpanId"]) && head.has_any(&COLUMNS)
-            || head.has_all(&["data/TraceId", "data/SpanId"])
-                && COLUMNS.iter().any(|column| head.has(&format!("data/{column}")))
+        clickhouse::has_columns(head, &IDS, &OTHERS)
     }
 
     fn framing(&self) -> Framing {
-        Framing::Json(&FRAMING)
+        Framing::Json(&clickhouse::FRAMING)
     }
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
-        let mut decoder = Decoder { block, limits, senders: Senders::default() };
-        each_value(block, limits, sink, |cursor, sink| decoder.value(cursor, sink));
+        clickhouse::decode_rows::<RowParts<'_>>(block, limits, sink);
     }
 }
 
@@ -77,9 +75,7 @@ impl Format for ClickhouseTable {
     }
 
     fn detect(&self, head: &Head<'_>) -> bool {
-        let columns = columns(head.bytes());
-        let has = |name: &str| columns.iter().any(|column| column == name);
-        has("TraceId") && has("SpanId") && (has("SpanName") || has("Duration") || has("Timestamp"))
+        has_columns(head.bytes(), &IDS, &OTHERS)
     }
 
     fn framing(&self) -> Framing {
@@ -87,56 +83,7 @@ impl Format for ClickhouseTable {
     }
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
-        let mut senders = Senders::default();
-        each_row(block, limits, sink, |columns, cells, position, sink| {
-            let mut row = RowParts::at(position);
-            for (column, cell) in columns.iter().zip(cells) {
-                row.member(column, cell, limits, sink);
-            }
-            senders.give(row.finish(limits), sink);
-        });
-    }
-}
-
-struct Decoder<'a> {
-    block: &'a Block,
-    limits: &'a Limits,
-    senders: Senders<'a>,
-}
-
-impl<'a> Decoder<'a> {
-    fn value(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
-        match cursor.peek() {
-            Some(b'[') => cursor.array(|cursor| self.value(cursor, sink)).map(drop),
-            Some(b'{') => self.row(cursor, sink),
-            Some(_) if cursor.is_inside() => {
-                let position = self.block.position(cursor.at());
-                cursor.skip()?;
-                sink.reject(position, RejectReason::NotAnObject);
-                cursor.commit();
-                Ok(())
-            }
-            _ => Err(JsonError::Unexpected("expected a JSON object or array")),
-        }
-    }
-
-    /// A row, or the document around the rows.
-    fn row(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
-        let mut row = RowParts::at(self.block.position(cursor.at()));
-        let mut is_document = false;
-        cursor.object(|cursor, key| {
-            if key == "data" && cursor.peek() == Some(b'[') {
-                is_document = true;
-                return self.value(cursor, sink);
-            }
-            row.member(key, Cell::read(cursor)?, self.limits, sink);
-            Ok(())
-        })?;
-        if !is_document {
-            self.senders.give(row.finish(self.limits), sink);
-            cursor.commit();
-        }
-        Ok(())
+        clickhouse::decode_table::<RowParts<'_>>(block, limits, sink);
     }
 }
 
@@ -150,7 +97,7 @@ struct RowParts<'a> {
     links: [Option<Cell<'a>>; 4],
 }
 
-impl<'a> RowParts<'a> {
+impl<'a> TableRow<'a> for RowParts<'a> {
     fn at(position: u64) -> Self {
         let mut parts = Self::default();
         parts.row.span.position = position;
@@ -179,6 +126,16 @@ impl<'a> RowParts<'a> {
         }
     }
 
+    /// Turns the lists of the nested columns into events and links.
+    fn finish(self, limits: &Limits) -> Row<'a> {
+        let Self { mut row, events, links } = self;
+        row.span.events.extend(zipped(events, limits).into_iter().map(|parts| event_of(parts, limits)));
+        row.span.links.extend(zipped(links, limits).into_iter().map(|parts| link_of(parts, limits)));
+        row
+    }
+}
+
+impl<'a> RowParts<'a> {
     fn other_member(&mut self, key: &str, cell: Cell<'a>, limits: &Limits) {
         let row = &mut self.row;
         match key {
@@ -193,37 +150,53 @@ impl<'a> RowParts<'a> {
             "Links.SpanId" => self.links[1] = Some(cell),
             "Links.TraceState" => self.links[2] = Some(cell),
             "Links.Attributes" => self.links[3] = Some(cell),
+            // With `flatten_nested = 0` a nested column is one list of objects.
+            "Events" => {
+                row.span.events.extend(cell.items(limits).into_iter().map(|item| event(item, limits)));
+            }
+            "Links" => row.span.links.extend(cell.items(limits).into_iter().map(|item| link(item, limits))),
             _ => {}
         }
     }
-
-    /// Turns the lists of the nested columns into events and links.
-    fn finish(self, limits: &Limits) -> Row<'a> {
-        let Self { mut row, events, links } = self;
-        for [time, name, attributes] in zipped(events, limits) {
-            let mut event = Event { name: text(name), ..Event::default() };
-            event.time_ns = instant(&text(time), false);
-            Cell::Value(attributes).attributes(limits, &mut event.attributes);
-            row.span.events.push(event);
-        }
-        for [trace, span, state, attributes] in zipped(links, limits) {
-            let mut link = Link { trace_state: Some(text(state)), ..Link::default() };
-            (link.trace_id, link.span_id) = link_ids(&text(trace), &text(span));
-            Cell::Value(attributes).attributes(limits, &mut link.attributes);
-            row.span.links.push(link);
-        }
-        row
-    }
 }
 
-/// The lists of a nested column side by side, as long as the longest.
-fn zipped<'a, const N: usize>(lists: [Option<Cell<'a>>; N], limits: &Limits) -> Vec<[Value<'a>; N]> {
-    let mut lists = lists.map(|list| list.map_or_else(Vec::new, |cell| cell.items(limits)).into_iter());
-    let longest = lists.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
-    (0..longest).map(|_| lists.each_mut().map(|list| list.next().unwrap_or(Value::Empty))).collect()
+/// An event from its time, name and attributes.
+fn event_of<'a>([time, name, attributes]: [Value<'a>; 3], limits: &Limits) -> Event<'a> {
+    let mut event = Event { name: text(name), ..Event::default() };
+    event.time_ns = instant(&text(time), false);
+    Cell::from_value(attributes).attributes(limits, &mut event.attributes);
+    event
 }
 
-fn text(value: Value<'_>) -> Cow<'_, str> {
+/// A link from its trace id, span id, trace state and attributes.
+fn link_of<'a>([trace, span, state, attributes]: [Value<'a>; 4], limits: &Limits) -> Link<'a> {
+    let mut link = Link { trace_state: Some(text(state)), ..Link::default() };
+    (link.trace_id, link.span_id) = link_ids(&text(trace), &text(span));
+    Cell::from_value(attributes).attributes(limits, &mut link.attributes);
+    link
+}
+
+fn event<'a>(item: Value<'a>, limits: &Limits) -> Event<'a> {
+    event_of(members(item, ["Timestamp", "Name", "Attributes"]), limits)
+}
+
+fn link<'a>(item: Value<'a>, limits: &Limits) -> Link<'a> {
+    link_of(members(item, ["TraceId", "SpanId", "TraceState", "Attributes"]), limits)
+}
+
+/// The members of an object with these names.
+pub(super) fn members<'a, const N: usize>(item: Value<'a>, names: [&str; N]) -> [Value<'a>; N] {
+    let mut entries = match item {
+        Value::Map(entries) => entries,
+        _ => Vec::new(),
+    };
+    names.map(|name| {
+        let at = entries.iter().position(|entry| entry.key == name);
+        at.map_or(Value::Empty, |at| entries.swap_remove(at).value)
+    })
+}
+
+pub(super) fn text(value: Value<'_>) -> Cow<'_, str> {
     Cell::from_value(value).text().unwrap_or_default()
 }
 
@@ -242,6 +215,7 @@ pub(super) fn link_ids(trace: &str, span: &str) -> (TraceId, SpanId) {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::RejectReason;
     use super::super::framing::Splitter;
     use super::super::whole::testing::{Told, decode};
     use super::*;
@@ -326,5 +300,29 @@ pub(super) mod tests {
         for (number, (position, _)) in told.rejects.iter().enumerate() {
             assert_eq!(*position, 24 + 25 * number as u64);
         }
+    }
+
+    #[test]
+    fn rows_may_be_lists_and_nested_columns_lists_of_objects() {
+        let text = r#"{"meta":[{"name":"TraceId","type":"String"},{"name":"SpanId","type":"String"},{"name":"SpanName","type":"String"},{"name":"Events","type":"Nested"},{"name":"Links","type":"Nested"}],
+            "data":[["1","2","x",[{"Timestamp":"2026-01-01 00:00:00","Name":"e","Attributes":{"k":"v"}}],[{"TraceId":"1","SpanId":"3","TraceState":"","Attributes":{}}]],["1"]],"rows":2}"#;
+        let told = decode(&ClickhouseRows, text);
+        let span = told.spans()[0];
+        assert_eq!((span.events[0].name.as_ref(), span.events[0].attributes.len()), ("e", 1));
+        assert_eq!((span.links[0].span_id, told.rejects.len()), (SpanId(3), 1));
+        let late =
+            decode(&ClickhouseRows, r#"{"data":[["1","2"]],"meta":[{"name":"TraceId"},{"name":"SpanId"}]}"#);
+        assert_eq!((late.spans()[0].span_id, late.rejects.len()), (SpanId(2), 0));
+        let found = format!("{:?}", super::super::detect(&Head::new(text.as_bytes())));
+        assert_eq!(found, "Known(\"clickhouse-otel-traces\")");
+    }
+
+    #[test]
+    fn an_exception_behind_rows_is_told() {
+        let told = decode(&ClickhouseRows, r#"{"data":[],"exception":"Code: 241. DB::Exception: memory"}"#);
+        assert!(told.partial[0].contains("Code: 241"), "{:?}", told.partial);
+        let row = r#"{"TraceId":"1","SpanId":"2","SpanName":"x"}"#;
+        let told = decode(&ClickhouseRows, format!("{row}\nCode: 241. DB::Exception: memory\n"));
+        assert_eq!((told.spans().len(), told.unreadable.len()), (1, 1));
     }
 }

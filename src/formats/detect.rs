@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::framing::log_lines::undone;
 use super::json::{Cursor, Result, log_prefix};
 use super::otlp_protobuf::{Signal, frame_length, signal, signal_in_sight, signal_of_whole, varint_length};
 use super::{ALL, Format, Limits};
@@ -57,7 +58,11 @@ impl<'a> Head<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
         let binary = binary(bytes);
-        let json = if binary.is_some() { Json::default() } else { Json::read(bytes) };
+        let json = match (binary, undone(bytes)) {
+            (Some(_), _) => Json::default(),
+            (None, Some(lines)) => Json::read(&lines),
+            (None, None) => Json::read(bytes),
+        };
         Self { bytes, binary, json }
     }
 
@@ -323,6 +328,13 @@ static OTHERS: &[Other] = &[
     },
     Other {
         recognises: |head| {
+            let brackets = head.bytes.iter().filter(|byte| !is_blank(**byte));
+            brackets.clone().count() > 0 && brackets.clone().all(|byte| b"[]{}".contains(byte))
+        },
+        message: "an empty list or object, so nothing was found; check the query and the time range, and export again",
+    },
+    Other {
+        recognises: |head| {
             head.has_any(&["resourceLogs", "resource_logs"]) || head.is_protobuf_of(Signal::Logs)
         },
         message: "OTLP logs, which is the wrong signal; export traces (`resourceSpans`)",
@@ -334,7 +346,11 @@ static OTHERS: &[Other] = &[
         message: "OTLP metrics, which is the wrong signal; export traces (`resourceSpans`)",
     },
     Other {
-        recognises: |head| head.has("error/httpCode") || head.has_any(&["errors/msg", "errors/code"]),
+        recognises: |head| head.text("schema").is_some_and(|schema| schema.starts_with("tracemend.report/")),
+        message: "a report of tracemend itself; name the file that holds the exported traces",
+    },
+    Other {
+        recognises: |head| head.has_any(&["error/httpCode", "errors/msg", "errors/code", "error/grpcCode"]),
         message: "an error answer of Jaeger, without spans; check the trace id and the time range, and export again",
     },
     Other {
@@ -343,6 +359,10 @@ static OTHERS: &[Other] = &[
                 && !head.has_any(&["data/spans", "data/traceID"])
         },
         message: "an answer of Jaeger without traces; export /api/traces/{id}?raw=true",
+    },
+    Other {
+        recognises: |head| head.has("batches") || head.has_all(&["trace", "metrics"]),
+        message: "an answer of Tempo without spans; check the trace id and the time range, and export again",
     },
     Other {
         recognises: |head| head.has("traces/rootServiceName") || head.has("traces/spanSets"),
@@ -355,11 +375,31 @@ static OTHERS: &[Other] = &[
         message: "Elastic APM documents, which are not read; export OTLP JSON or Jaeger JSON",
     },
     Other {
+        recognises: |head| head.has_all(&["took", "hits"]),
+        message: "an answer of Elasticsearch or OpenSearch without spans of Jaeger or Data Prepper; check the index and the query, or export OTLP JSON",
+    },
+    Other {
+        recognises: |head| head.has_all(&["trace.trace_id", "trace.span_id"]),
+        message: "rows of Honeycomb, which are not read; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.has_all(&["operation_Id", "operation_ParentId"]),
+        message: "rows of Azure's Application Insights, which are not read; export OTLP JSON or Jaeger JSON",
+    },
+    Other {
         recognises: |head| {
             head.has_all(&["spans/traceId", "spans/operationName"])
                 || head.has_all(&["batches/spans", "batches/process"])
         },
         message: "Jaeger's internal model as JSON, which is not read; export Jaeger JSON (/api/traces/{id}?raw=true) or OTLP JSON",
+    },
+    Other {
+        recognises: |head| head.has("data/spans/level") && head.has("data/spans/durationNano"),
+        message: "a flame graph of SigNoz, which leaves spans out and knows no kinds; export the waterfall of the trace, or rows with /api/v1/export_raw_data?format=jsonl",
+    },
+    Other {
+        recognises: |head| head.has_any(&["compositeQuery/queries", "compositeQuery/builderQueries"]),
+        message: "a request to SigNoz' query_range; name the file that holds the answer",
     },
     Other {
         recognises: |head| head.has_any(&["data/data/results", "data/result/list", "data/newResult"]),
@@ -384,6 +424,16 @@ static OTHERS: &[Other] = &[
         message: "output of k6, which holds no spans; export OTLP JSON or Jaeger JSON from the tracing backend",
     },
     Other {
+        recognises: |head| {
+            head.has_all(&["error/message", "error/code"]) || head.has_all(&["code", "message", "details"])
+        },
+        message: "an error answer, without spans; correct the request and export again",
+    },
+    Other {
+        recognises: |head| head.has_all(&["log", "stream", "time"]),
+        message: "a log file of Docker's json-file driver, which has every line in quotes; export its lines with `docker logs`",
+    },
+    Other {
         recognises: |head| head.has_any(&["partialSuccess", "partial_success"]),
         message: "the answer of an OTLP receiver, without spans; export OTLP JSON or Jaeger JSON",
     },
@@ -400,8 +450,24 @@ static OTHERS: &[Other] = &[
         message: "text of Node's console exporter, which is no JSON and not read yet; export OTLP JSON (Collector file exporter) or Jaeger JSON",
     },
     Other {
+        recognises: |head| head.contains("[tracer: ") && head.contains("AttributesMap{"),
+        message: "text of Java's LoggingSpanExporter, which leaves parents out; export OTLP JSON (OtlpJsonLoggingSpanExporter, or the Collector's file exporter)",
+    },
+    Other {
+        recognises: has_propagation_headers,
+        message: "headers that carry a trace context, which hold no spans; export the traces themselves as OTLP JSON or Jaeger JSON",
+    },
+    Other {
+        recognises: |head| head.contains("DB::Exception: "),
+        message: "an error of ClickHouse, without rows; correct the query and export again",
+    },
+    Other {
         recognises: is_html,
         message: "an HTML page, often a login page or the user interface instead of the API; check the address and the credentials",
+    },
+    Other {
+        recognises: |head| head.first_line().starts_with("<?xml"),
+        message: "an XML document, which is no trace export; export OTLP JSON or Jaeger JSON",
     },
     Other {
         recognises: is_csv,
@@ -456,7 +522,29 @@ pub(super) fn is_zipkin_v1(head: &Head<'_>) -> bool {
 
 fn is_html(head: &Head<'_>) -> bool {
     let line = head.first_line();
-    ["<!doctype html", "<html", "<head", "<?xml"].iter().any(|start| line.starts_with(start))
+    ["<!doctype html", "<html", "<head"].iter().any(|start| line.starts_with(start))
+        || (line.starts_with("<?xml") && head.contains("<html"))
+}
+
+/// Lines such as `traceparent: 00-…`, as `curl -v` and logs of proxies show them.
+fn has_propagation_headers(head: &Head<'_>) -> bool {
+    const HEADERS: [&str; 7] = [
+        "traceparent",
+        "tracestate",
+        "b3",
+        "x-b3-traceid",
+        "uber-trace-id",
+        "x-amzn-trace-id",
+        "x-datadog-trace-id",
+    ];
+    let text = String::from_utf8_lossy(head.bytes);
+    !head.json.any
+        && text.lines().any(|line| {
+            let line = line.trim_start_matches(['>', '<', ' ', '*']);
+            line.split_once(':').is_some_and(|(name, value)| {
+                HEADERS.contains(&name.to_ascii_lowercase().as_str()) && !value.trim().is_empty()
+            })
+        })
 }
 
 fn is_csv(head: &Head<'_>) -> bool {
@@ -491,6 +579,9 @@ fn looks_binary(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn found(bytes: &[u8]) -> String {
@@ -523,40 +614,85 @@ mod tests {
         }
     }
 
+    /// Something for every message.
+    const NO_TRACES: [&[u8]; 56] = [
+        b"",
+        b" \n\0",
+        b"[]",
+        b"{}\n",
+        br#"{"resourceLogs":[]}"#,
+        br#"{"resource_metrics":[]}"#,
+        br#"{"schema":"tracemend.report/v1","inputs":[]}"#,
+        br#"{"data":null,"total":0,"limit":0,"offset":0,"errors":[{"code":404,"msg":"trace not found"}]}"#,
+        br#"{"error":{"httpCode":404,"message":"No traces found"}}"#,
+        br#"{"data":["shop"],"total":1,"limit":0,"offset":0,"errors":null}"#,
+        br#"{"traces":[{"traceID":"1","rootServiceName":"shop"}]}"#,
+        br#"{"hits":{"hits":[{"_source":{"processor":{"event":"span"}}}]}}"#,
+        br#"{"batches":[]}"#,
+        br#"{"trace":{},"metrics":{"inspectedBytes":"0"}}"#,
+        br#"{"took":1,"timed_out":false,"hits":{"total":{"value":0},"hits":[]}}"#,
+        br#"{"trace.trace_id":"1","trace.span_id":"2","duration_ms":5}"#,
+        br#"{"operation_Id":"1","operation_ParentId":"2","itemType":"request"}"#,
+        br#"{"spans":[{"traceId":"AAA=","operationName":"GET"}]}"#,
+        br#"{"status":"success","data":{"spans":[[{"spanId":"1","level":0,"durationNano":5,"name":"GET"}]]}}"#,
+        br#"{"requestType":"raw","compositeQuery":{"queries":[]}}"#,
+        br#"{"status":"success","data":{"data":{"results":[]}}}"#,
+        br#"{"status":"error","error":{"code":"invalid_input","message":"no"}}"#,
+        br#"{"Traces":[{"Segments":[{"Document":"{}"}]}]}"#,
+        br#"{"log":{"version":"1.2","creator":{},"entries":[]}}"#,
+        br#"{"type":"Point","metric":"http_reqs","data":{}}"#,
+        br#"{"error":{"code":5,"message":"not found"}}"#,
+        br#"{"code":16,"message":"no org id","details":[]}"#,
+        br#"{"log":"{\"resourceSpans\":[]}\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}"#,
+        br#"{"partialSuccess":{"rejectedSpans":"2"}}"#,
+        b"2026-01-01 info\tTraces\nResourceSpans #0\nResource SchemaURL:\n",
+        b"Activity.TraceId:            1\nActivity.SpanId: 2\n",
+        b"{\n  resource: {},\n  traceId: '1',\n  id: '2',\n}\n",
+        b"INFO: 'GET' : 4f1c a1a1 SERVER [tracer: demo:] AttributesMap{data={}, capacity=128}\n",
+        b"> GET / HTTP/1.1\n> traceparent: 00-4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f-a1a1a1a1a1a1a1a1-01\n",
+        b"Code: 60. DB::Exception: Table default.otel_traces does not exist. (UNKNOWN_TABLE)\n",
+        b"<!DOCTYPE html><html>",
+        b"<?xml version=\"1.0\"?>\n<html xmlns=\"http://www.w3.org/1999/xhtml\">",
+        b"<?xml version=\"1.0\"?>\n<testsuites/>\n",
+        b"name,span_id,trace_id\n",
+        b"name,age\nann,3\n",
+        b"\x89PNG\r\n\x1a\n",
+        b"%PDF-1.7\n\x01",
+        b"PK\x03\x04\0\0",
+        b"7z\xbc\xaf\x27\x1c\0",
+        b"BZh91AY&SY\x01",
+        b"\xfd7zXZ\0\0",
+        b"\x7fELF\x02\0",
+        b"MZ\x90\0",
+        b"SQLite format 3\0",
+        b"PAR1\x15",
+        b"\xff\xfe{\0",
+        b"\x1f\x8b\x08",
+        b"\x28\xb5\x2f\xfd\x04",
+        br#"{"a":1}"#,
+        b"hello\n",
+        b"\0\x01\x02abc",
+    ];
+
     #[test]
-    fn names_what_it_cannot_read() {
-        for (text, word) in [
-            ("", "empty"),
-            (" \n\0", "empty"),
-            (r#"{"resourceLogs":[]}"#, "OTLP logs"),
-            (r#"{"resourceMetrics":[]}"#, "OTLP metrics"),
-            (
-                r#"{"data":null,"total":0,"limit":0,"offset":0,"errors":[{"code":404,"msg":"x"}]}"#,
-                "error answer of Jaeger",
-            ),
-            (r#"{"error":{"httpCode":404,"message":"x"}}"#, "error answer of Jaeger"),
-            (r#"{"data":["shop"],"total":1,"limit":0,"offset":0,"errors":null}"#, "Jaeger without traces"),
-            (r#"{"status":"success","data":{"data":{"results":[]}}}"#, "SigNoz' query_range without rows"),
-            (r#"{"Traces":[{"Segments":[]}]}"#, "X-Ray"),
-            (r#"{"log":{"entries":[]}}"#, "HAR"),
-            (r#"{"type":"Metric","metric":"x","data":{}}"#, "k6"),
-            ("ResourceSpans #0\n", "debug exporter"),
-            ("Activity.TraceId: 1\n", ".NET"),
-            ("{\n  resource: {},\n  traceId: '1',\n}\n", "Node"),
-            ("<!DOCTYPE html><html>", "HTML"),
-            ("name,span_id,trace_id\n", "CSV"),
-            ("name,age\nann,3\n", "CSV table without"),
-            ("%PDF-1.7\n\u{1}", "PDF"),
-            ("PK\u{3}\u{4}\0\0", "archive"),
-            ("BZh91AY&SY\u{1}", "bzip2"),
-            ("\u{7f}ELF\u{2}\0", "program"),
-            ("SQLite format 3\0", "database"),
-            (r#"{"a":1}"#, "JSON that is no trace export"),
-            ("hello\n", "text that is no trace export"),
-            ("\0\u{1}\u{2}abc", "binary"),
-        ] {
-            let found = found(text.as_bytes());
-            assert!(!found.starts_with("Known") && found.contains(word), "{text:?}: {found}");
+    fn every_message_says_what_it_is_and_what_to_do() {
+        let (mut shown, mut met) = (String::new(), BTreeSet::new());
+        for bytes in NO_TRACES {
+            let message = match detect(&Head::new(bytes)) {
+                Detection::Known(format) => {
+                    panic!("{:?} is {}", bytes.escape_ascii().to_string(), format.info().name)
+                }
+                Detection::Other(message) | Detection::Unknown(message) => message,
+            };
+            met.insert(message);
+            writeln!(shown, "{}\n    {message}", bytes.escape_ascii()).unwrap();
+        }
+        insta::assert_snapshot!(shown);
+        let never: Vec<&str> =
+            OTHERS.iter().map(|other| other.message).filter(|message| !met.contains(message)).collect();
+        assert!(never.is_empty(), "no sample has these messages: {never:#?}");
+        for message in met {
+            assert!(message.contains([';', ',']), "says what to do: {message}");
         }
     }
 }

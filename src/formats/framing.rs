@@ -1,6 +1,7 @@
 //! How a stream of bytes is cut into blocks that end at record borders, so that blocks can be
 //! decoded on all cores and no document has to be held in memory.
 
+pub(super) mod log_lines;
 mod scan;
 
 use std::io::{self, Read};
@@ -8,6 +9,7 @@ use std::io::{self, Read};
 use super::json::{is_object_line, log_prefix};
 use super::table::{dialect, header_len, record_len};
 use super::{Block, Limit, Limits};
+use log_lines::LogLines;
 use scan::{Found, Scanner};
 
 /// Own bytes of a block, as a target: a record that crosses it makes the block longer. The raw
@@ -81,8 +83,9 @@ pub enum SplitError {
 
 /// Cuts a stream of bytes into blocks.
 ///
-/// The own bytes of all blocks are the input without gap or overlap, with one exception: where a
-/// document was cut between two elements of an array, the comma between them is a space.
+/// The own bytes of all blocks are the input without gap or overlap, with two exceptions: where a
+/// document was cut between two elements of an array, the comma between them is a space. Of a log,
+/// lines are put right within their bytes, see [`log_lines`].
 #[derive(Debug)]
 pub struct Splitter {
     framing: Framing,
@@ -107,6 +110,10 @@ pub struct Splitter {
     comma_due: bool,
     /// The header of a table, once it is complete.
     header: Option<Vec<u8>>,
+    /// Undoes what a container runtime puts before the lines of JSON.
+    logs: LogLines,
+    /// How many lines that was since the latest block.
+    undone: u64,
 }
 
 /// What the lines of JSON are.
@@ -142,7 +149,9 @@ impl Splitter {
         Self::with_block_bytes(framing, limits, BLOCK_BYTES)
     }
 
-    pub(super) fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
+    /// A splitter whose blocks have about this many own bytes, in place of [`BLOCK_BYTES`]: with few,
+    /// a small input meets every kind of cut.
+    pub fn with_block_bytes(framing: Framing, limits: &Limits, block_bytes: usize) -> Self {
         Self {
             framing,
             max_record: limits.max_record,
@@ -158,6 +167,8 @@ impl Splitter {
             lines: None,
             comma_due: false,
             header: None,
+            logs: LogLines::default(),
+            undone: 0,
         }
     }
 
@@ -217,16 +228,44 @@ impl Splitter {
         if self.ended || missing == 0 {
             return;
         }
+        self.read_to(reader, missing);
+        if !self.logs.is_known() && matches!(self.framing, Framing::Json(_)) {
+            self.logs.look_at(&self.buffer);
+            if self.logs.is_log() {
+                *self.logs.waiting() = std::mem::take(&mut self.buffer);
+            }
+        }
+        if self.logs.is_log() {
+            self.settle_lines(reader);
+        }
+        self.blank_comma();
+    }
+
+    /// Reads until there are as many bytes as wanted, or the input ends.
+    fn read_to(&mut self, reader: &mut dyn Read, missing: usize) {
+        let into = if self.logs.is_log() { self.logs.waiting() } else { &mut self.buffer };
         // A hostile length must not reserve more than is really there.
-        self.buffer.reserve_exact(missing.min(self.block_bytes));
-        match reader.take(missing as u64).read_to_end(&mut self.buffer) {
+        into.reserve_exact(missing.min(self.block_bytes));
+        match reader.take(missing as u64).read_to_end(into) {
             Ok(read) => self.ended = read < missing,
             Err(source) => {
                 self.ended = true;
-                self.stop = Some(SplitError::Io { position: self.offset + self.own_len() as u64, source });
+                let read = self.own_len() + self.logs.waiting().len();
+                self.stop = Some(SplitError::Io { position: self.offset + read as u64, source });
             }
         }
-        self.blank_comma();
+    }
+
+    /// Reads on while all there is are parts of a line.
+    fn settle_lines(&mut self, reader: &mut dyn Read) {
+        loop {
+            let is_last = self.ended || self.logs.waiting().len() > self.max_record;
+            self.undone += self.logs.settle(&mut self.buffer, is_last);
+            if is_last || self.own_len() >= self.target {
+                return;
+            }
+            self.read_to(reader, self.target - self.own_len());
+        }
     }
 
     /// Replaces the comma at which the document was cut, which must not follow the replayed `[`.
@@ -370,7 +409,8 @@ impl Splitter {
 
     fn take(&mut self, next: Vec<u8>, replayed: usize, closing: usize) -> Block {
         let bytes = std::mem::replace(&mut self.buffer, next);
-        let block = Block { bytes, offset: self.offset, replayed: self.replayed, closing };
+        let undone = std::mem::take(&mut self.undone);
+        let block = Block { bytes, offset: self.offset, replayed: self.replayed, closing, undone };
         self.offset = block.end();
         self.replayed = replayed;
         block

@@ -15,6 +15,7 @@ use super::json::{Cursor, JsonError, Result, each_value, signed_ns, time_ns, tim
 use super::otlp_json::parent_is_remote;
 use super::{Block, Format, FormatInfo, Head, Limits, Origin, RejectReason, SpanSink};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
+use crate::model::time::parse_instant;
 use crate::model::{
     Attribute, Capabilities, Event, Link, Malformed, Repair, Resource, Scope, Span, SpanField, SpanId,
     SpanKind, StatusCode, TraceId, Value,
@@ -217,10 +218,10 @@ impl<'a> Decoder<'a> {
             }
             Ok(())
         });
+        let mut outcome = outcome.map(drop);
         for mut earlier in std::mem::take(&mut trace.spans_before_processes) {
-            // An error here was met by the skip of the same stretch already and is reported there.
-            let _ = self.spans(&mut earlier, &mut trace, sink);
-            cursor.absorb(&earlier);
+            let read = self.spans(&mut earlier, &mut trace, sink);
+            outcome = cursor.absorb(&earlier, outcome, read);
         }
         // After a cut or a syntax error nobody knows which spans are missing.
         if (trace.truncated || outcome.is_err())
@@ -228,7 +229,7 @@ impl<'a> Decoder<'a> {
         {
             sink.truncated_trace(id);
         }
-        outcome.map(drop)
+        outcome
     }
 
     /// What Jaeger could not answer, in the envelope beside what it could.
@@ -388,7 +389,7 @@ pub(super) fn complete<'a>(span: &mut Span<'a>, parts: &mut Parts<'a>, sink: &mu
     settle_parent(span, parts, sink);
     settle_times(span, parts);
     let scope = take_mapped_tags(span);
-    undo_clock_adjustment(span, sink);
+    undo_adjustments(span, sink);
     scope
 }
 
@@ -526,6 +527,27 @@ fn take_text<'a>(value: &mut Value<'a>, into: &mut Cow<'a, str>) -> bool {
     true
 }
 
+/// Gives a span the times back that it was recorded with, where Jaeger says in a warning that it
+/// changed them.
+pub(super) fn undo_adjustments(span: &mut Span<'_>, sink: &mut dyn SpanSink) {
+    undo_clock_adjustment(span, sink);
+    undo_end_adjustment(span, sink);
+}
+
+/// Jaeger's collector moves the end of a span that ends before it starts, or with its start, behind
+/// the start.
+fn undo_end_adjustment(span: &mut Span<'_>, sink: &mut dyn SpanSink) {
+    const MOVED: &str = "Negative duration detected, sanitizing end timestamp. Original end timestamp: ";
+    let original = span.warnings.iter().find_map(|warning| {
+        let (time, _) = warning.strip_prefix(MOVED)?.split_once(" +0000 UTC")?;
+        parse_instant(time).filter(|ns| *ns > 0)
+    });
+    if original.is_some() {
+        span.end_ns = original;
+        sink.repaired(Repair::JaegerEndAdjustment);
+    }
+}
+
 /// Jaeger's query service moves spans whose clocks disagree, and says so. The times as they were
 /// recorded are what clock analysis needs.
 fn undo_clock_adjustment(span: &mut Span<'_>, sink: &mut dyn SpanSink) {
@@ -597,7 +619,7 @@ fn error_sentence(message: &str, trace_id: &str) -> String {
     trace.chars().chain(message.chars()).take(LONGEST).collect()
 }
 
-fn says_truncated(warning: &str) -> bool {
+pub(super) fn says_truncated(warning: &str) -> bool {
     warning.contains("trace has more than ") && warning.contains(" spans, showing first ")
 }
 

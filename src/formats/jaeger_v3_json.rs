@@ -4,11 +4,14 @@
 //! Source of the rules: jaeger, `internal/proto/api_v3/query_service.proto` and the HTTP gateway
 //! beside its query service, which puts `TracesData` under `result` and failures under `error`.
 
+use std::borrow::Cow;
+
 use super::framing::{ArrayRule, Framing, JsonFraming};
+use super::jaeger_json::{says_truncated, undo_adjustments};
 use super::json::{Cursor, JsonError, Result, each_value};
 use super::otlp_json::{Decoder, OTLP_CAPABILITIES};
-use super::{Block, Format, FormatInfo, Head, Limits, SpanSink};
-use crate::model::Capabilities;
+use super::{Block, Format, FormatInfo, Head, Limit, Limits, Origin, RejectReason, SpanSink};
+use crate::model::{Capabilities, Repair, Span, TraceId, Value};
 
 /// Answers of Jaeger's `/api/v3/traces`.
 pub(super) struct JaegerV3Json;
@@ -46,7 +49,8 @@ impl Format for JaegerV3Json {
 
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
         let mut otlp = Decoder::new(block);
-        each_value(block, limits, sink, |cursor, sink| value(&mut otlp, block, cursor, sink));
+        let mut heeding = Heeding(sink);
+        each_value(block, limits, &mut heeding, |cursor, sink| value(&mut otlp, block, cursor, sink));
     }
 }
 
@@ -85,6 +89,60 @@ fn error(block: &Block, cursor: &mut Cursor<'_>, sink: &mut dyn SpanSink) -> Res
         sink.partial(message.as_deref().unwrap_or("an error without a message"));
     }
     Ok(())
+}
+
+/// Takes the warnings of Jaeger out of the attributes, and heeds them.
+struct Heeding<'s>(&'s mut dyn SpanSink);
+
+/// Jaeger's attribute for its warnings.
+/// Source: jaeger, `internal/jptrace/warning.go`.
+const WARNINGS: &str = "@jaeger@warnings";
+
+impl SpanSink for Heeding<'_> {
+    fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>) {
+        if let Some(at) = span.attributes.iter().position(|attribute| attribute.key == WARNINGS) {
+            match span.attributes.remove(at).value {
+                Value::Array(items) => span.warnings.extend(items.into_iter().filter_map(text)),
+                other => span.warnings.extend(text(other)),
+            }
+            undo_adjustments(span, self.0);
+            if span.warnings.iter().any(|warning| says_truncated(warning)) {
+                self.0.truncated_trace(span.trace_id);
+            }
+        }
+        self.0.span(span, origin);
+    }
+
+    fn reject(&mut self, position: u64, reason: RejectReason) {
+        self.0.reject(position, reason);
+    }
+
+    fn unreadable(&mut self, position: u64, bytes: u64, reason: &str) {
+        self.0.unreadable(position, bytes, reason);
+    }
+
+    fn limit(&mut self, position: u64, limit: Limit) {
+        self.0.limit(position, limit);
+    }
+
+    fn repaired(&mut self, repair: Repair) {
+        self.0.repaired(repair);
+    }
+
+    fn truncated_trace(&mut self, trace_id: TraceId) {
+        self.0.truncated_trace(trace_id);
+    }
+
+    fn partial(&mut self, reason: &str) {
+        self.0.partial(reason);
+    }
+}
+
+fn text(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -130,5 +188,25 @@ mod tests {
         let text = result("a1");
         let told = read(&text[..text.len() - 3]);
         assert_eq!((told.spans().len(), told.unreadable.len()), (1, 1));
+    }
+
+    #[test]
+    fn warnings_of_jaeger_are_heeded() {
+        let warned = |warning: &str| {
+            let attribute = format!(
+                r#""attributes":[{{"key":"@jaeger@warnings","value":{{"arrayValue":{{"values":[{{"stringValue":"{warning}"}}]}}}}}}],"flags""#
+            );
+            read(&result("a1").replace("\"flags\"", &attribute))
+        };
+        let told = warned("trace has more than 5 spans, showing first 5 spans only");
+        assert_eq!((told.truncated.len(), told.spans()[0].attributes.len()), (1, 0));
+        assert_eq!(told.spans()[0].warnings.len(), 1);
+        let told = warned("This span's timestamps were adjusted by 1ns");
+        assert_eq!((told.spans()[0].start_ns, told.spans()[0].end_ns), (Some(0), Some(1)));
+        let told = warned(
+            "Negative duration detected, sanitizing end timestamp. Original end timestamp: 2026-01-01 00:00:00.5 +0000 UTC, adjusted to: 2026-01-01 00:00:01.000000001 +0000 UTC",
+        );
+        assert_eq!(told.spans()[0].end_ns, Some(1_767_225_600_500_000_000));
+        assert!(told.repairs.contains(&Repair::JaegerEndAdjustment));
     }
 }

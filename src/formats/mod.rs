@@ -5,6 +5,8 @@
 //! from the block; what becomes of it (a 64-byte record, or a whole span for a report) is the
 //! sink's business.
 
+mod clickhouse;
+mod clickhouse_jaeger;
 mod clickhouse_otel;
 mod consoles;
 mod data_prepper_json;
@@ -16,6 +18,7 @@ mod jaeger_es_json;
 mod jaeger_json;
 mod jaeger_v3_json;
 mod json;
+mod noting;
 mod otlp_json;
 mod otlp_protobuf;
 mod rows;
@@ -41,6 +44,8 @@ pub static ALL: &[&dyn Format] = &[
     &signoz::SignozTable,
     &clickhouse_otel::ClickhouseRows,
     &clickhouse_otel::ClickhouseTable,
+    &clickhouse_jaeger::JaegerRows,
+    &clickhouse_jaeger::JaegerTable,
     &consoles::GoStdout,
     &consoles::PythonConsole,
     &zipkin_v1_json::ZipkinV1Json,
@@ -105,12 +110,16 @@ pub struct Block {
     pub replayed: usize,
     /// How many bytes at the end are added closing brackets.
     pub closing: usize,
+    /// How many lines were put right that a container runtime had changed: then the bytes are not
+    /// those of the input.
+    pub undone: u64,
 }
 
 impl Block {
-    /// Where the byte at `index` stands in the decoded bytes of the input.
+    /// Where the byte at `index` stands in the decoded bytes of the input. The copy before the own
+    /// bytes and the brackets behind them stand at no place of it: they count as the nearest own byte.
     pub fn position(&self, index: usize) -> u64 {
-        self.offset + index.saturating_sub(self.replayed) as u64
+        self.offset + index.saturating_sub(self.replayed).min(self.own_len()) as u64
     }
 
     /// Bytes of the input that this block covers.

@@ -1,7 +1,8 @@
 //! OTLP as JSON: one `TracesData` document, JSON lines of the Collector's file exporter, values one
 //! after the other, and the variants that are found in the wild: `snake_case` keys, enums by name,
 //! numbers as strings and strings as numbers, `null`s, `instrumentationLibrarySpans`, a
-//! bare `ResourceSpans` object per line (old Java exporters), one flat span per line.
+//! bare `ResourceSpans` object per line (old Java exporters), one flat span per line, which may have
+//! its resource and scope among its members.
 //!
 //! Source of the rules: opentelemetry-proto, `docs/specification.md`, section "JSON Protobuf Encoding".
 
@@ -10,7 +11,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 
 use super::framing::{ArrayRule, Framing, JsonFraming};
-use super::json::{Cursor, JsonError, Result, each_value, time_ns};
+use super::json::{Cursor, JsonError, Result, each_value, number_value, time_ns};
 use super::{Block, Format, FormatInfo, Head, Limits, Origin, RejectReason, SpanSink};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
 use crate::model::{
@@ -77,7 +78,7 @@ impl Format for OtlpJson {
     }
 
     fn decode_span(&self, block: &Block, index: usize, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
-        let mut decoder = Decoder { block, next_serial: 0, span: Span::default() };
+        let mut decoder = Decoder::new(block);
         let mut cursor = Cursor::at_index(&block.bytes, index, limits);
         let (resource, scope) = (Resource::default(), Scope::default());
         decoder.span(&mut cursor, &resource, &scope, &mut None, sink).is_ok()
@@ -89,12 +90,64 @@ pub(super) struct Decoder<'a> {
     block: &'a Block,
     next_serial: usize,
     span: Span<'a>,
+    /// The sender of the flat span before, with its serial.
+    flat_sender: Option<(Sender<'a>, usize)>,
+}
+
+/// What the members of a flat span tell about its sender.
+#[derive(Debug, Default, PartialEq)]
+struct Sender<'a> {
+    resource: Resource<'a>,
+    scope: Scope<'a>,
+}
+
+impl<'a> Sender<'a> {
+    /// Takes a member that tells of the sender; returns whether it was one.
+    fn takes(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Result<bool> {
+        match key {
+            "resource" | "resources" => flat_resource(cursor, &mut self.resource)?,
+            "resourceAttributes" | "resource_attributes" => {
+                attributes(cursor, &mut self.resource.attributes)?;
+            }
+            "service.name" | "serviceName" | "service_name" => {
+                if let Some(name) = cursor.string_or_skip()?
+                    && self.resource.service_name().is_empty()
+                {
+                    let key = Cow::Borrowed("service.name");
+                    self.resource.attributes.push(Attribute { key, value: Value::String(name) });
+                }
+            }
+            "scope" | "instrumentationScope" | "instrumentation_scope" | "instrumentationLibrary" => {
+                self.scope = scope(cursor)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// A resource as in OTLP, or its attributes as the members of an object.
+fn flat_resource<'a>(cursor: &mut Cursor<'a>, resource: &mut Resource<'a>) -> Result<()> {
+    cursor.object(|cursor, key| match key {
+        "attributes" => attributes(cursor, &mut resource.attributes),
+        "droppedAttributesCount" | "dropped_attributes_count" => {
+            resource.dropped_attributes = count(cursor)?;
+            Ok(())
+        }
+        "schemaUrl" | "schema_url" => cursor.skip(),
+        _ => {
+            let (key, value) = (Cow::Owned(key.to_owned()), cursor.plain_value()?);
+            resource.attributes.push(Attribute { key, value });
+            Ok(())
+        }
+    })?;
+    Ok(())
 }
 
 impl<'a> Decoder<'a> {
     /// For the values of one block.
     pub(super) fn new(block: &'a Block) -> Self {
-        Self { block, next_serial: 0, span: Span::default() }
+        Self { block, next_serial: 0, span: Span::default(), flat_sender: None }
     }
 
     /// An envelope, or an array of them.
@@ -112,8 +165,7 @@ impl<'a> Decoder<'a> {
     /// An envelope, a bare `ResourceSpans`, or a flat span: told apart by the keys met.
     fn root_object(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         if is_flat_span(cursor) {
-            let (resource, scope) = (Resource::default(), Scope::default());
-            return self.span(cursor, &resource, &scope, &mut None, sink);
+            return self.flat_span(cursor, sink);
         }
         let mut resource_spans = ResourceSpans::default();
         let outcome = cursor.object(|cursor, key| {
@@ -125,8 +177,32 @@ impl<'a> Decoder<'a> {
             }
             Ok(())
         });
-        self.deferred(&resource_spans, cursor, sink);
-        outcome.map(drop)
+        self.deferred(&resource_spans, cursor, outcome.map(drop), sink)
+    }
+
+    /// A span on its own, with or without its sender among its members.
+    fn flat_span(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+        self.span.clear();
+        self.span.position = self.block.position(cursor.at());
+        let (mut seen, mut sender) = (Seen::default(), Sender::default());
+        let span = &mut self.span;
+        cursor.object(|cursor, key| {
+            if sender.takes(cursor, key)? {
+                return Ok(());
+            }
+            span_member(span, &mut seen, cursor, key, sink)
+        })?;
+        seen.complete(&mut self.span);
+        // Lines of one sender often follow each other.
+        if self.flat_sender.as_ref().is_none_or(|(known, _)| *known != sender) {
+            self.flat_sender = Some((sender, self.next_serial));
+            self.next_serial += 1;
+        }
+        if let Some((Sender { resource, scope }, serial)) = &self.flat_sender {
+            sink.span(&mut self.span, Origin { resource, scope, serial: *serial });
+        }
+        cursor.commit();
+        Ok(())
     }
 
     /// An array of `ResourceSpans`; any other value is skipped.
@@ -142,8 +218,7 @@ impl<'a> Decoder<'a> {
         let mut resource_spans = ResourceSpans::default();
         let outcome =
             cursor.object(|cursor, key| self.resource_spans_member(&mut resource_spans, cursor, key, sink));
-        self.deferred(&resource_spans, cursor, sink);
-        outcome.map(drop)
+        self.deferred(&resource_spans, cursor, outcome.map(drop), sink)
     }
 
     fn resource_spans_member(
@@ -171,15 +246,21 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads the scopes that stood before their resource, now that it is known (or will never be).
-    fn deferred(&mut self, held: &ResourceSpans<'a>, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) {
+    fn deferred(
+        &mut self,
+        held: &ResourceSpans<'a>,
+        cursor: &mut Cursor<'a>,
+        mut outcome: Result<()>,
+        sink: &mut dyn SpanSink,
+    ) -> Result<()> {
         let nobody = Resource::default();
         let resource = held.resource.as_ref().unwrap_or(&nobody);
         for earlier in &held.spans_before_resource {
             let mut earlier = earlier.clone();
-            // An error here was met by the skip of the same stretch already and is reported there.
-            let _ = earlier.array(|cursor| self.scope_spans(cursor, resource, sink));
-            cursor.absorb(&earlier);
+            let read = earlier.array(|cursor| self.scope_spans(cursor, resource, sink));
+            outcome = cursor.absorb(&earlier, outcome, read);
         }
+        outcome
     }
 
     fn scope_spans(
@@ -206,13 +287,13 @@ impl<'a> Decoder<'a> {
             _ => cursor.skip(),
         });
         let scope = held.scope.unwrap_or_default();
+        let mut outcome = outcome.map(drop);
         for earlier in &held.spans_before_scope {
             let mut earlier = earlier.clone();
-            // Reported by the skip of the same stretch, as above.
-            let _ = earlier.array(|cursor| self.span(cursor, resource, &scope, &mut serial, sink));
-            cursor.absorb(&earlier);
+            let read = earlier.array(|cursor| self.span(cursor, resource, &scope, &mut serial, sink));
+            outcome = cursor.absorb(&earlier, outcome, read);
         }
-        outcome.map(drop)
+        outcome
     }
 
     fn span(
@@ -337,18 +418,33 @@ fn as_written<T>(id: IdText<T>) -> Option<T> {
     }
 }
 
+/// Told by the first member that only a span or only an envelope has.
 fn is_flat_span(cursor: &Cursor<'_>) -> bool {
     let mut probe = cursor.clone();
-    let mut first_key_is_span_field = None;
-    // Only the first key is wanted; the error ends the walk.
-    let _ = probe.object(|_, key| {
-        first_key_is_span_field = Some(matches!(
-            key,
-            "traceId" | "trace_id" | "spanId" | "span_id" | "parentSpanId" | "parent_span_id" | "name"
-        ));
+    let mut is_flat = false;
+    // The error ends the walk.
+    let _ = probe.object(|cursor, key| {
+        match key {
+            "resourceSpans"
+            | "resource_spans"
+            | "batches"
+            | "scopeSpans"
+            | "scope_spans"
+            | "instrumentationLibrarySpans" => return Err(JsonError::Ended),
+            "traceId"
+            | "trace_id"
+            | "spanId"
+            | "span_id"
+            | "parentSpanId"
+            | "parent_span_id"
+            | "name"
+            | "startTimeUnixNano"
+            | "start_time_unix_nano" => is_flat = true,
+            _ => return cursor.skip(),
+        }
         Err(JsonError::Ended)
     });
-    first_key_is_span_field.unwrap_or(false)
+    is_flat
 }
 
 fn span_member<'a>(
@@ -614,7 +710,7 @@ fn any_value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>> {
         let found = match key {
             "stringValue" | "string_value" => cursor.text()?.map(Value::String),
             "boolValue" | "bool_value" => cursor.boolean()?.map(Value::Bool),
-            "intValue" | "int_value" => cursor.text()?.and_then(|text| text.parse().ok()).map(Value::Int),
+            "intValue" | "int_value" => cursor.text()?.map(|text| number_value(&text).into_owned()),
             "doubleValue" | "double_value" => {
                 cursor.text()?.and_then(|text| text.parse().ok()).map(Value::Double)
             }
@@ -657,4 +753,53 @@ fn map_value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>> {
     cursor
         .object(|cursor, key| if key == "values" { attributes(cursor, &mut items) } else { cursor.skip() })?;
     Ok(Value::Map(items))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::detect;
+    use super::super::whole::testing::decode;
+    use super::*;
+
+    #[test]
+    fn a_flat_span_may_have_its_sender_with_it() {
+        let span = r#""traceId":"1","spanId":"2","name":"x","startTimeUnixNano":1,"endTimeUnixNano":2"#;
+        for sender in [
+            r#""resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scope":{"name":"http"}"#,
+            r#""resource":{"attributes":{"service.name":"shop"}},"instrumentationScope":{"name":"http"}"#,
+            r#""resources":{"service.name":"shop"},"scope":{"name":"http"}"#,
+            r#""resource_attributes":{"service.name":"shop"},"scope":{"name":"http"}"#,
+            r#""serviceName":"shop","scope":{"name":"http"}"#,
+        ] {
+            for line in [format!("{{{sender},{span}}}"), format!("{{{span},{sender}}}")] {
+                let told = decode(&OtlpJson, format!("{line}\n{line}\n"));
+                assert_eq!(
+                    (told.services(), told.serials.as_slice()),
+                    (vec!["shop", "shop"], &[0, 0][..]),
+                    "{line}"
+                );
+                assert_eq!(told.whole.spans()[1].scope.name, "http", "{line}");
+                assert_eq!(format!("{:?}", detect(&Head::new(line.as_bytes()))), "Known(\"otlp-json\")");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_come_in_every_spelling() {
+        let values = [
+            (r#"{"intValue":1.5}"#, Value::Double(1.5)),
+            (r#"{"intValue":"7"}"#, Value::Int(7)),
+            (r#"{"doubleValue":"-Infinity"}"#, Value::Double(f64::NEG_INFINITY)),
+            (r#"{"doubleValue":-Infinity}"#, Value::Double(f64::NEG_INFINITY)),
+            ("Infinity", Value::Double(f64::INFINITY)),
+            ("null", Value::Empty),
+        ];
+        for (text, expected) in values {
+            let told =
+                decode(&OtlpJson, format!(r#"{{"spanId":"2","attributes":[{{"key":"k","value":{text}}}]}}"#));
+            assert_eq!(told.spans()[0].attributes[0].value, expected, "{text}");
+        }
+        let told = decode(&OtlpJson, r#"{"spanId":"2","attributes":{"k":NaN},"kind":2}"#);
+        assert_eq!((told.spans().len(), told.unreadable.len()), (1, 0));
+    }
 }

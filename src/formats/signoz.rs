@@ -5,13 +5,16 @@
 //! `pkg/types/tracedetailtypes` and `pkg/querybuilder`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
+use super::clickhouse::{self, is_list_of_lists, take_list};
 use super::clickhouse_otel::link_ids;
 use super::framing::{ArrayRule, Framing, JsonFraming};
 use super::json::{Cursor, JsonError, Result, each_value};
+use super::noting::Noting;
 use super::otlp_json::parent_is_remote;
 use super::rows::{Cell, Row, Senders, instant, kind};
-use super::table::{columns, each_row};
+use super::table::{each_row, has_columns};
 use super::{Block, Format, FormatInfo, Head, Limits, RejectReason, SpanSink};
 use crate::model::{Attribute, Capabilities, Event, Link, SpanId, SpanKind, StatusCode, Value};
 
@@ -42,14 +45,14 @@ const ROW_CAPABILITIES: Capabilities = Capabilities {
 
 static ROWS: FormatInfo = FormatInfo {
     name: "signoz-rows",
-    title: "SigNoz rows as JSON: signoz_index_v3, export_raw_data, answers of query_range",
+    title: "SigNoz rows as JSON: signoz_index_v3 (JSONEachRow, JSON, JSONCompact), export_raw_data, answers of query_range",
     comes_from: "ClickHouse behind SigNoz (JSONEachRow, times in UTC), /api/v1/export_raw_data?format=jsonl, /api/v5/query_range (raw)",
     capabilities: ROW_CAPABILITIES,
 };
 
 static TABLE: FormatInfo = FormatInfo {
     name: "signoz-table",
-    title: "SigNoz rows as CSV or as TSV with names",
+    title: "SigNoz rows as CSV, or as TSV or JSONCompactEachRow with names",
     comes_from: "/api/v1/export_raw_data?format=csv, ClickHouse behind SigNoz (TabSeparatedWithNames)",
     capabilities: ROW_CAPABILITIES,
 };
@@ -57,7 +60,7 @@ static TABLE: FormatInfo = FormatInfo {
 static WATERFALL: FormatInfo = FormatInfo {
     name: "signoz-waterfall",
     title: "SigNoz waterfall: the view of one trace",
-    comes_from: "/api/v4/traces/{id}/waterfall, /api/v2/traces/waterfall/{id}",
+    comes_from: "/api/v4/traces/{id}/waterfall, /api/v3/traces/{id}/waterfall, /api/v2/traces/waterfall/{id}",
     capabilities: Capabilities {
         time_resolution_ns: 1_000_000,
         duplicates_visible: false,
@@ -106,7 +109,9 @@ impl Format for SignozRows {
             "data/newResult/data/result/list/data/",
             "result/list/data/",
         ];
-        ENVELOPES.iter().any(|above| is_row(head, above)) || head.has("data/data/results/rows")
+        ENVELOPES.iter().any(|above| is_row(head, above))
+            || clickhouse::names_columns(head, &["trace_id", "span_id"], &["duration_nano", "parent_span_id"])
+            || head.has("data/data/results/rows")
     }
 
     fn framing(&self) -> Framing {
@@ -124,9 +129,7 @@ impl Format for SignozTable {
     }
 
     fn detect(&self, head: &Head<'_>) -> bool {
-        let columns = columns(head.bytes());
-        let has = |name: &str| columns.iter().any(|column| column == name);
-        has("trace_id") && has("span_id") && (has("timestamp") || has("duration_nano"))
+        has_columns(head.bytes(), &["trace_id", "span_id"], &["timestamp", "duration_nano"])
     }
 
     fn framing(&self) -> Framing {
@@ -141,6 +144,7 @@ impl Format for SignozTable {
             for (column, cell) in columns.iter().zip(cells) {
                 row.member(column, spreadsheet_safe(cell), limits, sink);
             }
+            row.settle_links(sink);
             lacks_parents |= row.give(&mut senders, limits, sink);
         });
         say_parents_are_missing(lacks_parents, sink);
@@ -156,6 +160,7 @@ impl Format for SignozWaterfall {
         head.has_any(&["data/hasMissingSpans", "data/serviceNameToTotalDurationMap"])
             || head.has("data/spans/time_unix")
             || head.has_all(&["data/spans/spanId", "data/spans/durationNano"])
+                && head.has_any(&["data/spans/kind", "data/spans/references", "data/spans/spanKind"])
             || head.has_all(&["spans/span_id", "spans/time_unix"])
     }
 
@@ -174,7 +179,7 @@ impl Format for SignozTrace {
     }
 
     fn detect(&self, head: &Head<'_>) -> bool {
-        head.has_all(&["columns", "events"])
+        head.has_all(&["columns", "events"]) || head.has_all(&["startTimestampMillis", "events"])
     }
 
     fn framing(&self) -> Framing {
@@ -204,8 +209,16 @@ fn spreadsheet_safe(cell: Cell<'_>) -> Cell<'_> {
     }
 }
 
-fn decode_json(block: &Block, limits: &Limits, is_in_ms: bool, sink: &mut dyn SpanSink) {
-    let mut decoder = Decoder { block, limits, is_in_ms, lacks_parents: false, senders: Senders::default() };
+fn decode_json<'a>(block: &'a Block, limits: &'a Limits, is_in_ms: bool, sink: &mut dyn SpanSink) {
+    let mut decoder = Decoder {
+        block,
+        limits,
+        is_in_ms,
+        lacks_parents: false,
+        columns: Vec::new(),
+        invented: HashSet::new(),
+        senders: Senders::default(),
+    };
     each_value(block, limits, sink, |cursor, sink| decoder.value(cursor, &mut None, sink));
     say_parents_are_missing(decoder.lacks_parents, sink);
 }
@@ -222,7 +235,41 @@ struct Decoder<'a> {
     limits: &'a Limits,
     is_in_ms: bool,
     lacks_parents: bool,
+    /// Named by the document whose rows are lists.
+    columns: Vec<String>,
+    /// Span ids of rows that stand in for missing spans, which come before the rows below them.
+    invented: HashSet<SpanId>,
     senders: Senders<'a>,
+}
+
+/// What an envelope says of the rows in it.
+#[derive(Default)]
+struct Envelope<'a> {
+    /// It holds rows, or tells of them, and is no row itself.
+    is_met: bool,
+    /// It names the columns of the lists in it.
+    names_columns: bool,
+    /// Lists of cells that stood before the names of their columns.
+    early_rows: Option<Cursor<'a>>,
+    is_sub_tree: bool,
+    has_more: Option<bool>,
+    total_spans: Option<u64>,
+}
+
+impl Envelope<'_> {
+    /// Why the rows are not all of the trace, of which so many were read here.
+    fn shortage(&self, spans: u64) -> Option<String> {
+        if self.is_sub_tree {
+            return Some("SigNoz left spans of a large trace out (isSubTree)".to_owned());
+        }
+        match (self.has_more, self.total_spans) {
+            (Some(true), _) => Some("SigNoz shows a part of a large trace (hasMore)".to_owned()),
+            (None, Some(total)) if spans < total => {
+                Some(format!("SigNoz shows {spans} of the {total} spans of a trace"))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Decoder<'a> {
@@ -257,44 +304,124 @@ impl<'a> Decoder<'a> {
         sink: &mut dyn SpanSink,
     ) -> Result<()> {
         let mut row = SignozRow::at(self.block.position(cursor.at()), self.is_in_ms);
-        let mut is_envelope = false;
-        let mut columns = Vec::new();
-        cursor.object(|cursor, key| {
-            let holds_rows = matches!(cursor.peek(), Some(b'[' | b'{'));
-            match key {
-                "data" | "results" | "rows" | "result" | "newResult" | "list" | "spans" => {
-                    is_envelope = true;
-                    if !holds_rows {
-                        return cursor.skip();
-                    }
-                    self.value(cursor, &mut row.row.start, sink)
-                }
-                "columns" if holds_rows => {
-                    is_envelope = true;
-                    columns = Cell::read(cursor)?.items(self.limits);
-                    Ok(())
-                }
-                "events" if !columns.is_empty() => {
-                    cursor.array(|cursor| self.column_row(cursor, &columns, sink)).map(drop)
-                }
-                "meta" | "warning" | "warnings" | "uncollapsedSpans" => cursor.skip(),
-                "status" => {
-                    is_envelope = true;
-                    cursor.skip()
-                }
-                "nextCursor" => self.next_cursor(cursor, sink),
-                _ => {
-                    row.member(key, Cell::read(cursor)?, self.limits, sink);
-                    Ok(())
-                }
+        let mut envelope = Envelope::default();
+        let mut noting = Noting::new(sink);
+        let outcome = cursor.object(|cursor, key| {
+            if self.envelope_member(&mut envelope, &mut row, cursor, key, &mut noting)? {
+                return Ok(());
             }
-        })?;
-        if is_envelope {
+            row.member(key, Cell::read(cursor)?, self.limits, &mut noting);
+            Ok(())
+        });
+        let mut outcome = outcome.map(drop);
+        if let Some(mut rows) = envelope.early_rows.take() {
+            let read = self.column_rows(&mut rows, &mut noting);
+            outcome = cursor.absorb(&rows, outcome, read);
+        }
+        outcome?;
+        if envelope.is_met {
+            self.say_shortage(&envelope, noting);
             return Ok(());
         }
         row.row.start = row.row.start.take().or_else(|| start.clone());
-        self.lacks_parents |= row.give(&mut self.senders, self.limits, sink);
+        self.give(row, &mut noting);
         cursor.commit();
+        Ok(())
+    }
+
+    /// Takes a member that holds rows or tells of them; returns whether it was one.
+    fn envelope_member(
+        &mut self,
+        envelope: &mut Envelope<'a>,
+        row: &mut SignozRow<'a>,
+        cursor: &mut Cursor<'a>,
+        key: &str,
+        sink: &mut dyn SpanSink,
+    ) -> Result<bool> {
+        let holds_rows = matches!(cursor.peek(), Some(b'[' | b'{'));
+        let is_list = cursor.peek() == Some(b'[');
+        match key {
+            "events" if is_list && envelope.names_columns => self.column_rows(cursor, sink)?,
+            // Events of a span are objects or texts; rows are lists.
+            "data" | "events" if is_list && is_list_of_lists(cursor) && self.columns.is_empty() => {
+                envelope.early_rows = Some(cursor.clone());
+                cursor.skip()?;
+            }
+            "data" if is_list && is_list_of_lists(cursor) => self.column_rows(cursor, sink)?,
+            "data" | "results" | "rows" | "result" | "newResult" | "list" | "spans" if holds_rows => {
+                self.value(cursor, &mut row.row.start, sink)?;
+            }
+            "columns" if is_list => {
+                let columns = Cell::read(cursor)?.items(self.limits);
+                self.columns = columns.into_iter().map(|column| text(column).into_owned()).collect();
+                envelope.names_columns = true;
+            }
+            "meta" if is_list => self.columns = clickhouse::column_names(cursor)?,
+            "isSubTree" => envelope.is_sub_tree = cursor.boolean()?.unwrap_or_default(),
+            "hasMore" => envelope.has_more = cursor.boolean()?,
+            "totalSpansCount" => envelope.total_spans = cursor.unsigned()?,
+            "data" | "results" | "rows" | "result" | "newResult" | "list" | "spans" | "status" => {
+                cursor.skip()?;
+            }
+            "meta" | "uncollapsedSpans" => {
+                cursor.skip()?;
+                return Ok(true);
+            }
+            "warning" if holds_rows => {
+                self.warning(cursor, sink)?;
+                return Ok(true);
+            }
+            "nextCursor" => {
+                self.next_cursor(cursor, sink)?;
+                return Ok(true);
+            }
+            _ => return Ok(false),
+        }
+        envelope.is_met = true;
+        Ok(true)
+    }
+
+    /// Where the document was cut into blocks, how many spans it has is not known here.
+    fn say_shortage(&self, envelope: &Envelope<'a>, mut noting: Noting<'_>) {
+        let is_whole = self.block.replayed == 0 && self.block.closing == 0;
+        let spans = if is_whole { noting.spans() } else { u64::MAX };
+        if let Some(reason) = envelope.shortage(spans) {
+            noting.partial(&reason);
+            noting.truncated();
+        }
+    }
+
+    /// What the backend says beside an answer that was successful: that the time range lies outside
+    /// of the trace, that keys are ambiguous.
+    fn warning(&self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+        const LONGEST: usize = 200;
+        let is_replayed = cursor.at() < self.block.replayed;
+        let mut messages = Vec::new();
+        cursor.object(|cursor, key| match key {
+            "message" => {
+                messages.extend(cursor.string_or_skip()?);
+                Ok(())
+            }
+            "warnings" => cursor
+                .array(|cursor| {
+                    cursor
+                        .object(|cursor, key| match key {
+                            "message" => {
+                                messages.extend(cursor.string_or_skip()?);
+                                Ok(())
+                            }
+                            _ => cursor.skip(),
+                        })
+                        .map(drop)
+                })
+                .map(drop),
+            _ => cursor.skip(),
+        })?;
+        messages.retain(|message| !message.is_empty());
+        if !messages.is_empty() && !is_replayed {
+            let text: String = messages.join("; ").chars().take(LONGEST).collect();
+            sink.partial(&format!("SigNoz warns: {text}"));
+        }
         Ok(())
     }
 
@@ -308,33 +435,40 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// A row as a list of cells.
-    fn column_row(
-        &mut self,
-        cursor: &mut Cursor<'a>,
-        columns: &[Value<'a>],
-        sink: &mut dyn SpanSink,
-    ) -> Result<()> {
-        let position = self.block.position(cursor.at());
-        if cursor.peek() != Some(b'[') {
-            return self.no_object(cursor, sink);
+    /// Rows that are lists of cells; a document may mix in rows that name theirs.
+    fn column_rows(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+        cursor.array(|cursor| self.column_row(cursor, sink)).map(drop)
+    }
+
+    fn column_row(&mut self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+        match cursor.peek() {
+            Some(b'[') => {}
+            Some(b'{') => return self.object(cursor, &mut None, sink),
+            _ => return self.no_object(cursor, sink),
         }
+        let position = self.block.position(cursor.at());
         let mut row = SignozRow::at(position, self.is_in_ms);
-        let mut cells = 0;
-        cursor.array(|cursor| {
-            let cell = Cell::read(cursor)?;
-            let column = columns.get(cells).and_then(Value::as_str).unwrap_or_default();
-            row.member(column, cell, self.limits, sink);
-            cells += 1;
-            Ok(())
-        })?;
-        if cells == columns.len() {
-            self.lacks_parents |= row.give(&mut self.senders, self.limits, sink);
-        } else {
-            sink.reject(position, RejectReason::ColumnCount);
+        let (columns, limits) = (&self.columns, self.limits);
+        match take_list(cursor, columns, |column, cell| row.member(column, cell, limits, sink))? {
+            Some(()) => self.give(row, sink),
+            None => sink.reject(position, RejectReason::ColumnCount),
         }
         cursor.commit();
         Ok(())
+    }
+
+    fn give(&mut self, mut row: SignozRow<'a>, sink: &mut dyn SpanSink) {
+        if row.is_invented() {
+            self.invented.insert(row.row.span.span_id);
+            sink.invented_row();
+            return;
+        }
+        row.settle_links(sink);
+        if let Some(parent) = row.row.span.parent_span_id.filter(|parent| self.invented.contains(parent)) {
+            let warning = format!("the row of span {parent} was made up by SigNoz (Missing Span)");
+            row.row.span.warnings.push(Cow::Owned(warning));
+        }
+        self.lacks_parents |= row.give(&mut self.senders, self.limits, sink);
     }
 }
 
@@ -449,13 +583,8 @@ impl<'a> SignozRow<'a> {
 
     /// Hands the row on; returns whether nothing in it could have told its parent.
     fn give(mut self, senders: &mut Senders<'a>, limits: &Limits, sink: &mut dyn SpanSink) -> bool {
-        if self.is_invented() {
-            sink.invented_row();
-            return false;
-        }
         let lacks_parent = self.row.any && !self.has_parent && !self.has_references;
         self.settle_tags(limits);
-        self.settle_links(sink);
         let span = &mut self.row.span;
         if span.kind == SpanKind::Unspecified {
             span.kind = self.kind_number;
@@ -674,5 +803,90 @@ pub(super) mod tests {
         let told = decode(&SignozTrace, r#"[{"columns":["SpanId","TraceId"],"events":[["1"],7]}]"#);
         let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
         assert_eq!(reasons, [RejectReason::ColumnCount, RejectReason::NotAnObject]);
+    }
+
+    fn notes(told: &super::super::whole::testing::Told) -> (usize, &[String], usize) {
+        (told.spans().len(), &told.partial, told.truncated.len())
+    }
+
+    #[test]
+    fn columns_may_stand_behind_their_rows() {
+        let text = TRACE_SAMPLE.replace("\"columns\":", "\"later\":");
+        let (_, columns) = TRACE_SAMPLE.split_once("\"columns\":").unwrap();
+        let columns = columns.split_once(']').unwrap().0;
+        let text = format!("{}, \"columns\":{columns}]}}]", text.trim_end_matches("}]"));
+        let told = decode(&SignozTrace, text.as_str());
+        assert_eq!(told.services(), ["shop", "bill"]);
+        assert_eq!(notes(&told), (2, &[][..], 0));
+    }
+
+    #[test]
+    fn parts_of_a_trace_are_truncated() {
+        let part = TRACE_SAMPLE.replace("\"events\":[[", "\"isSubTree\":true,\"events\":[[");
+        let told = decode(&SignozTrace, part.as_str());
+        assert_eq!((told.spans().len(), told.truncated.len()), (2, 1));
+        assert!(told.partial[0].contains("isSubTree"));
+        for (member, expected) in [
+            ("\"hasMore\":true,\"totalSpansCount\":9", Some("hasMore")),
+            ("\"hasMore\":false,\"totalSpansCount\":9", None),
+            ("\"totalSpansCount\":9", Some("2 of the 9 spans")),
+            ("\"totalSpansCount\":2", None),
+        ] {
+            let text = WATERFALL_SAMPLE.replace("\"hasMissingSpans\":true", member);
+            let told = decode(&SignozWaterfall, text.as_str());
+            assert_eq!(told.truncated.len(), usize::from(expected.is_some()), "{member}");
+            assert!(expected.is_none_or(|expected| told.partial[0].contains(expected)), "{member}");
+        }
+    }
+
+    #[test]
+    fn a_made_up_row_is_evidence_at_the_spans_below_it() {
+        let told = decode(&SignozWaterfall, WATERFALL_SAMPLE);
+        assert!(told.spans()[0].warnings.is_empty());
+        assert!(told.spans()[1].warnings[0].contains("00000000000000e5"), "{:?}", told.spans()[1].warnings);
+    }
+
+    #[test]
+    fn rows_that_are_objects_keep_their_events_behind_named_columns() {
+        let rows: Vec<&str> = ROWS_SAMPLE.lines().collect();
+        let text =
+            format!(r#"{{"meta":[{{"name":"timestamp"}},{{"name":"events"}}],"data":[{}]}}"#, rows.join(","));
+        let told = decode(&SignozRows, text);
+        assert_eq!((told.spans().len(), told.rejects.len(), told.spans()[0].events.len()), (3, 0, 1));
+    }
+
+    #[test]
+    fn warnings_beside_an_answer_are_told() {
+        let told = decode(
+            &SignozRows,
+            r#"{"status":"success","data":{"data":{"results":[{"rows":[]}]},"warning":{"message":"outside","warnings":[{"message":"of the range"},7]}}}"#,
+        );
+        assert_eq!(told.partial, ["SigNoz warns: outside; of the range"]);
+    }
+
+    #[test]
+    fn lists_of_cells_have_their_columns_named_once() {
+        let cells = r#"["2026-01-01 00:00:00.000000001","1","2","","x",5]"#;
+        let names = ["timestamp", "trace_id", "span_id", "parent_span_id", "name", "duration_nano"];
+        let meta = names.map(|name| format!(r#"{{"name":"{name}","type":"String"}}"#)).join(",");
+        let document = format!(r#"{{"meta":[{meta}],"data":[{cells},["1"],7],"rows":1}}"#);
+        let told = decode(&SignozRows, document.as_str());
+        let reasons: Vec<RejectReason> = told.rejects.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(reasons, [RejectReason::ColumnCount, RejectReason::NotAnObject]);
+        assert_eq!((told.spans().len(), told.spans()[0].span_id), (1, SpanId(2)));
+        let late = format!(r#"{{"data":[{cells}],"meta":[{meta}]}}"#);
+        assert_eq!(decode(&SignozRows, late.as_str()).spans()[0].span_id, SpanId(2));
+        let header = names.map(|name| format!("\"{name}\"")).join(",");
+        let types =
+            ["DateTime64(9)", "FixedString(32)", "String", "String", "LowCardinality(String)", "UInt64"];
+        let types = types.map(|name| format!("\"{name}\"")).join(",");
+        let table = format!("[{header}]\n[{types}]\n{cells}\n[\"1\"]\n");
+        let told = decode(&SignozTable, table.as_str());
+        assert_eq!((told.spans().len(), told.rejects.len()), (1, 1));
+        assert_eq!(told.spans()[0].start_ns, Some(1_767_225_600_000_000_001));
+        for (text, name) in [(document, "signoz-rows"), (table, "signoz-table")] {
+            let found = format!("{:?}", super::super::detect(&Head::new(text.as_bytes())));
+            assert_eq!(found, format!("Known({name:?})"));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Tables with a header line, as TSV (`ClickHouse`'s `TabSeparatedWithNames`) or CSV.
+//! Tables with a header line, as TSV (`ClickHouse`'s `TabSeparatedWithNames`), CSV, or a JSON array a
+//! line (`JSONCompactEachRowWithNames`).
 //!
 //! Sources: <https://clickhouse.com/docs/interfaces/formats/TabSeparated>, RFC 4180.
 
@@ -6,6 +7,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
+use super::json::Cursor;
 use super::rows::Cell;
 use super::{Block, Limit, Limits, RejectReason, SpanSink};
 use crate::model::{Repair, Value};
@@ -17,6 +19,8 @@ pub(super) enum Dialect {
     Tab,
     /// Commas between cells, which may be in quotes and then hold line breaks.
     Comma,
+    /// A JSON array a line (`JSONCompactEachRowWithNames`).
+    JsonLine,
 }
 
 /// The header of a table.
@@ -37,12 +41,15 @@ pub(super) fn header_len(bytes: &[u8]) -> Option<usize> {
 pub(super) fn dialect(bytes: &[u8]) -> Dialect {
     let rest = &bytes[blank_len(bytes)..];
     let line = &rest[..memchr(b'\n', rest).unwrap_or(rest.len())];
+    if line.starts_with(b"[") {
+        return Dialect::JsonLine;
+    }
     if line.contains(&b'\t') { Dialect::Tab } else { Dialect::Comma }
 }
 
 /// Length of the first record with its line break, `None` when that is not in sight.
 pub(super) fn record_len(bytes: &[u8], dialect: Dialect) -> Option<usize> {
-    if dialect == Dialect::Tab {
+    if dialect != Dialect::Comma {
         return memchr(b'\n', bytes).map(|newline| newline + 1);
     }
     let mut at = 0;
@@ -76,30 +83,55 @@ fn blank_len(bytes: &[u8]) -> usize {
     mark + rest.iter().position(|byte| !matches!(byte, b'\n' | b'\r' | b' ')).unwrap_or(rest.len())
 }
 
-/// The column names in the first line of a table; none when it is JSON.
-pub(super) fn columns(bytes: &[u8]) -> Vec<String> {
+/// Whether a table begins here that has all of the columns of the first list and one of the second.
+pub(super) fn has_columns(bytes: &[u8], all: &[&str], any: &[&str]) -> bool {
     let first = bytes.get(blank_len(bytes)).copied().unwrap_or(b'{');
-    if matches!(first, b'{' | b'[' | b'<') {
-        return Vec::new();
+    if matches!(first, b'{' | b'<') {
+        return false;
     }
-    header(bytes).map(|header| header.columns).unwrap_or_default()
+    let limits = Limits::default();
+    let columns = header(bytes, &limits).map(|header| header.columns).unwrap_or_default();
+    let has = |name: &&str| columns.iter().any(|column| column == name);
+    all.iter().all(has) && any.iter().any(has)
 }
 
-fn header(bytes: &[u8]) -> Option<Header<'_>> {
+fn header<'a>(bytes: &'a [u8], limits: &'a Limits) -> Option<Header<'a>> {
     let end = header_len(bytes)?;
     let dialect = dialect(bytes);
-    let cells = cells(&bytes[blank_len(bytes)..end], dialect, &mut 0);
+    let cells = cells(&bytes[blank_len(bytes)..end], dialect, limits, &mut 0)?;
     let columns = cells.into_iter().map(|cell| cell.text().unwrap_or_default().into_owned()).collect();
     Some(Header { dialect, columns, rest: &bytes[end..] })
 }
 
-/// The cells of one record.
-fn cells<'a>(record: &'a [u8], dialect: Dialect, repaired: &mut u64) -> Vec<Cell<'a>> {
+/// The cells of one record, `None` when it is no record of this dialect.
+fn cells<'a>(
+    record: &'a [u8],
+    dialect: Dialect,
+    limits: &'a Limits,
+    repaired: &mut u64,
+) -> Option<Vec<Cell<'a>>> {
     let record = record.strip_suffix(b"\n").unwrap_or(record);
     let record = record.strip_suffix(b"\r").unwrap_or(record);
-    if dialect == Dialect::Tab {
-        return record.split(|byte| *byte == b'\t').map(|cell| tab_cell(utf8(cell, repaired))).collect();
+    match dialect {
+        Dialect::Tab => {
+            Some(record.split(|byte| *byte == b'\t').map(|cell| tab_cell(utf8(cell, repaired))).collect())
+        }
+        Dialect::Comma => Some(comma_cells(record, repaired)),
+        Dialect::JsonLine => json_cells(record, limits),
     }
+}
+
+fn json_cells<'a>(record: &'a [u8], limits: &'a Limits) -> Option<Vec<Cell<'a>>> {
+    let mut cursor = Cursor::new(record, limits);
+    if cursor.peek() != Some(b'[') {
+        return None;
+    }
+    let mut cells = Vec::new();
+    cursor.array(|cursor| Cell::read(cursor).map(|cell| cells.push(cell))).ok()?;
+    cursor.peek().is_none().then_some(cells)
+}
+
+fn comma_cells<'a>(record: &'a [u8], repaired: &mut u64) -> Vec<Cell<'a>> {
     let mut cells = Vec::new();
     let mut at = 0;
     loop {
@@ -141,15 +173,22 @@ fn utf8<'a>(raw: &'a [u8], repaired: &mut u64) -> Cow<'a, str> {
 /// the cells and the position.
 pub(super) fn each_row<'a>(
     block: &'a Block,
-    limits: &Limits,
+    limits: &'a Limits,
     sink: &mut dyn SpanSink,
     mut row: impl FnMut(&[String], Vec<Cell<'a>>, u64, &mut dyn SpanSink),
 ) {
-    let Some(Header { dialect, columns, mut rest }) = header(&block.bytes) else {
+    let Some(Header { dialect, columns, mut rest }) = header(&block.bytes, limits) else {
         sink.unreadable(block.position(0), block.own_len() as u64, "a table without rows");
         return;
     };
     let mut repaired = 0;
+    // A second line of the header names the types (`…WithNamesAndTypes`).
+    if block.replayed == 0
+        && let Some(len) = record_len(rest, dialect)
+        && cells(&rest[..len], dialect, limits, &mut 0).is_some_and(are_types)
+    {
+        rest = &rest[len..];
+    }
     while !rest.is_empty() {
         let index = block.bytes.len() - rest.len();
         let (start, len) = (block.position(index), record_len(rest, dialect));
@@ -158,9 +197,14 @@ pub(super) fn each_row<'a>(
         if record.trim_ascii().is_empty() && columns.len() > 1 && !record.contains(&b'\t') {
             continue;
         }
-        let cells = cells(record, dialect, &mut repaired);
-        if record.len() > limits.max_record || cells.iter().any(|cell| cell.len() > limits.max_string) {
-            sink.limit(start, Limit::String);
+        let cells = cells(record, dialect, limits, &mut repaired).unwrap_or_default();
+        let limit = if record.len() > limits.max_record {
+            Some(Limit::Record)
+        } else {
+            cells.iter().any(|cell| cell.len() > limits.max_string).then_some(Limit::String)
+        };
+        if let Some(limit) = limit {
+            sink.limit(start, limit);
             break;
         }
         if cells.len() == columns.len() && !is_cut(record, dialect, len) {
@@ -176,9 +220,38 @@ pub(super) fn each_row<'a>(
     }
 }
 
+/// Whether these cells are names of types of `ClickHouse`, which spans have none of.
+fn are_types(cells: Vec<Cell<'_>>) -> bool {
+    const TYPES: [&str; 17] = [
+        "Array",
+        "Bool",
+        "Date",
+        "Dynamic",
+        "Enum",
+        "FixedString",
+        "Float",
+        "Int",
+        "JSON",
+        "LowCardinality",
+        "Map",
+        "Nested",
+        "Nullable",
+        "Object",
+        "String",
+        "Tuple",
+        "UInt",
+    ];
+    cells.into_iter().all(|cell| {
+        cell.text().is_some_and(|text| {
+            let name = text.split('(').next().unwrap_or_default();
+            TYPES.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches("Time"))
+        })
+    })
+}
+
 /// Whether the input ends inside a quoted cell of this record.
 fn is_cut(record: &[u8], dialect: Dialect, len: Option<usize>) -> bool {
-    if len.is_some() || dialect == Dialect::Tab {
+    if len.is_some() || dialect != Dialect::Comma {
         return false;
     }
     let mut closed = record.to_vec();
@@ -201,7 +274,8 @@ mod tests {
     use super::*;
 
     fn texts(record: &str, dialect: Dialect) -> Vec<String> {
-        let cells = cells(record.as_bytes(), dialect, &mut 0);
+        let limits = Limits::default();
+        let cells = cells(record.as_bytes(), dialect, &limits, &mut 0).unwrap();
         cells.into_iter().map(|cell| cell.text().unwrap_or_default().into_owned()).collect()
     }
 

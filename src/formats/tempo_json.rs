@@ -6,13 +6,13 @@
 //! `pkg/tempopb/trace_utils.go` (`batches`).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use super::framing::{Framing, JsonFraming};
 use super::json::{Cursor, JsonError, Result, each_value};
+use super::noting::Noting;
 use super::otlp_json::{Decoder, OTLP_CAPABILITIES};
-use super::{Block, Format, FormatInfo, Head, Limit, Limits, Origin, RejectReason, SpanSink};
-use crate::model::{Capabilities, Repair, Span, TraceId};
+use super::{Block, Format, FormatInfo, Head, Limits, SpanSink};
+use crate::model::Capabilities;
 
 /// Answers of Tempo's `/api/traces` and `/api/v2/traces`.
 pub(super) struct TempoJson;
@@ -63,7 +63,7 @@ fn value<'a>(otlp: &mut Decoder<'a>, cursor: &mut Cursor<'a>, sink: &mut dyn Spa
 
 /// One answer of either version of the API.
 fn answer<'a>(otlp: &mut Decoder<'a>, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
-    let mut noting = Noting { sink, traces: BTreeSet::new() };
+    let mut noting = Noting::new(sink);
     let (mut is_partial, mut message) = (false, None);
     let outcome = cursor.object(|cursor, key| {
         match (key, cursor.peek()) {
@@ -75,7 +75,7 @@ fn answer<'a>(otlp: &mut Decoder<'a>, cursor: &mut Cursor<'a>, sink: &mut dyn Sp
         }
         Ok(())
     });
-    noting.end(outcome.map(drop), is_partial, message)
+    end(noting, outcome.map(drop), is_partial, message)
 }
 
 /// `COMPLETE` is left out; enums may stand as numbers.
@@ -83,53 +83,21 @@ fn says_partial(cursor: &mut Cursor<'_>) -> Result<bool> {
     Ok(matches!(cursor.text()?.as_deref(), Some("PARTIAL" | "1")))
 }
 
-/// Passes everything on and notes which traces the spans are of.
-struct Noting<'s> {
-    sink: &'s mut dyn SpanSink,
-    traces: BTreeSet<TraceId>,
-}
-
-impl Noting<'_> {
-    /// After a cut or a syntax error nobody knows which spans are missing either.
-    fn end(self, outcome: Result<()>, is_partial: bool, message: Option<Cow<'_, str>>) -> Result<()> {
-        if is_partial {
-            let message = message.filter(|text| !text.is_empty());
-            self.sink.partial(message.as_deref().unwrap_or("Tempo returned a part of the trace"));
-        }
-        if is_partial || outcome.is_err() {
-            for trace in self.traces {
-                self.sink.truncated_trace(trace);
-            }
-        }
-        outcome
+/// After a cut or a syntax error nobody knows which spans are missing either.
+fn end(
+    mut noting: Noting<'_>,
+    outcome: Result<()>,
+    is_partial: bool,
+    message: Option<Cow<'_, str>>,
+) -> Result<()> {
+    if is_partial {
+        let message = message.filter(|text| !text.is_empty());
+        noting.partial(message.as_deref().unwrap_or("Tempo returned a part of the trace"));
     }
-}
-
-impl SpanSink for Noting<'_> {
-    fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>) {
-        self.traces.insert(span.trace_id);
-        self.sink.span(span, origin);
+    if is_partial || outcome.is_err() {
+        noting.truncated();
     }
-
-    fn reject(&mut self, position: u64, reason: RejectReason) {
-        self.sink.reject(position, reason);
-    }
-
-    fn unreadable(&mut self, position: u64, bytes: u64, reason: &str) {
-        self.sink.unreadable(position, bytes, reason);
-    }
-
-    fn limit(&mut self, position: u64, limit: Limit) {
-        self.sink.limit(position, limit);
-    }
-
-    fn repaired(&mut self, repair: Repair) {
-        self.sink.repaired(repair);
-    }
-
-    fn truncated_trace(&mut self, trace_id: TraceId) {
-        self.sink.truncated_trace(trace_id);
-    }
+    outcome
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub enum Repair {
     InvalidUtf8,
     /// A time shift that Jaeger had applied to a span, undone.
     JaegerClockAdjustment,
+    /// An end time that Jaeger had moved behind the start, undone.
+    JaegerEndAdjustment,
     /// Text of a log before the JSON of a line, left out.
     LogPrefix,
     /// Partial reports of one Zipkin span (several records of one service), merged.
@@ -58,13 +60,14 @@ pub enum Repair {
 
 impl Repair {
     /// All repairs, in the order of their names.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::IdBase64,
         Self::IdPadded,
         Self::IdPrefix,
         Self::IdUpperCase,
         Self::InvalidUtf8,
         Self::JaegerClockAdjustment,
+        Self::JaegerEndAdjustment,
         Self::LogPrefix,
         Self::ZipkinPartialReport,
     ];
@@ -78,6 +81,7 @@ impl Repair {
             Self::IdUpperCase => "id-upper-case",
             Self::InvalidUtf8 => "invalid-utf8",
             Self::JaegerClockAdjustment => "jaeger-clock-adjustment",
+            Self::JaegerEndAdjustment => "jaeger-end-adjustment",
             Self::LogPrefix => "log-prefix",
             Self::ZipkinPartialReport => "zipkin-partial-report",
         }

@@ -64,12 +64,13 @@ pub enum IdText<T> {
     Valid(T, Option<Repair>),
     /// Empty or all zero: no id was given.
     Absent,
-    /// Neither hex nor base64 of the right size. The value is a hash of the text, so that equal
+    /// Neither hex nor base64 of the right size, nor one put in the other. The value is a hash of the text, so that equal
     /// texts stay equal and different ones stay apart.
     Invalid(T),
 }
 
-/// Reads the text of a trace id (hex of 1 to 32 digits, `0x` prefix, base64 of 8 or 16 bytes).
+/// Reads the text of a trace id (hex of 1 to 32 digits, `0x` prefix, base64 of 8 or 16 bytes, or one of
+/// these with one encoding too many).
 pub fn read_trace_id(text: &[u8]) -> IdText<TraceId> {
     if let Some((high, low)) = text.split_first_chunk()
         && let Ok(low) = low.try_into()
@@ -131,7 +132,22 @@ fn read_id(text: &[u8], digits: usize) -> IdText<u128> {
         let value = bytes.iter().fold(0, |value, byte| value << 8 | u128::from(*byte));
         return present(value, Some(Repair::IdBase64));
     }
-    IdText::Invalid(0)
+    encoded_twice(text, digits).map_or(IdText::Invalid(0), |value| present(value, Some(Repair::IdBase64)))
+}
+
+/// An id that went through one encoding too many: its hex digits were taken for bytes and put in
+/// base64 (<https://github.com/open-telemetry/opentelemetry-swift/issues/537>), or were taken for base64
+/// and decoded, as readers of protobuf's JSON do, and the bytes printed in hex.
+fn encoded_twice(text: &[u8], digits: usize) -> Option<u128> {
+    if let Some(inner) = base64_decoded(text, digits).filter(|inner| inner.len() == digits) {
+        return hex_any_case(&inner);
+    }
+    if text.len() != digits / 2 * 3 {
+        return None;
+    }
+    let pairs = text.chunks_exact(2).map(hex_any_case);
+    let bytes: Option<Vec<u8>> = pairs.map(|pair| pair.map(|byte| byte as u8)).collect();
+    hex_any_case(base64::engine::general_purpose::STANDARD.encode(bytes?).as_bytes())
 }
 
 fn hex_repair(hex: &[u8], digits: usize, prefixed: bool) -> Option<Repair> {
@@ -179,11 +195,16 @@ fn hex_any_case(text: &[u8]) -> Option<u128> {
 
 /// Decodes standard or URL-safe base64, with or without padding, of at most 16 bytes.
 pub fn base64_bytes(text: &[u8]) -> Option<Vec<u8>> {
+    base64_decoded(text, 16)
+}
+
+/// The same of at most this many bytes.
+fn base64_decoded(text: &[u8], most: usize) -> Option<Vec<u8>> {
     const CONFIG: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
     const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
-    if text.len() > 24 {
+    if text.len() > most.div_ceil(3) * 4 {
         return None;
     }
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
@@ -209,6 +230,21 @@ mod tests {
         ] {
             assert_eq!(trace(text), IdText::Valid(id, repair), "{text}");
         }
+    }
+
+    #[test]
+    fn undoes_one_encoding_too_many() {
+        let expected =
+            IdText::Valid(TraceId(0x4f1c_2d3e_4a5b_6c7d_8e9f_0a1b_2c3d_4e5f), Some(Repair::IdBase64));
+        let hex = "4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f";
+        let encoded = base64::engine::general_purpose::STANDARD.encode(hex);
+        assert_eq!((encoded.len(), trace(&encoded)), (44, expected));
+        let bytes = base64::engine::general_purpose::STANDARD.decode(hex).unwrap();
+        let decoded: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!((decoded.len(), trace(&decoded)), (48, expected));
+        let span = IdText::Valid(SpanId(0xa1a1_a1a1_a1a1_a1a1), Some(Repair::IdBase64));
+        assert_eq!(read_span_id(b"YTFhMWExYTFhMWExYTFhMQ=="), span);
+        assert_eq!(trace(&"zz".repeat(24)), IdText::Invalid(TraceId(xxh3_128("zz".repeat(24).as_bytes()))));
     }
 
     #[test]

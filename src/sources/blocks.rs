@@ -14,6 +14,8 @@ pub struct BlockIndex {
     pub end: u64,
     /// Whether a document was cut inside, so that a block cannot be had from its own bytes alone.
     pub cut_inside: bool,
+    /// Whether lines of a log were put right, so that blocks are not the bytes of the input.
+    pub put_right: bool,
 }
 
 impl BlockIndex {
@@ -22,6 +24,7 @@ impl BlockIndex {
         self.starts.push(block.offset);
         self.end = block.end();
         self.cut_inside |= block.replayed > 0 || block.closing > 0;
+        self.put_right |= block.undone > 0;
     }
 
     /// Own bytes of the block with this number, as positions.

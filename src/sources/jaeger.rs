@@ -78,7 +78,8 @@ pub(super) async fn fetch(fetch: &mut Fetch) -> Result<(), FetchProblem> {
     if !found {
         found = search(fetch, api, &services).await?;
     }
-    if !found {
+    // Where a part could not be read, nobody knows what is in it.
+    if !found && fetch.outcome.partial.is_empty() {
         fetch.outcome.nothing_found = Some(nothing_found(fetch, api, &services).await);
     }
     Ok(())

@@ -72,7 +72,9 @@ pub fn reread(
         return Ok(spool.read(wanted.number, wanted.positions, each)?);
     }
     match &wanted.input.kind {
-        InputKind::File(path) if wanted.compression.is_none() && !wanted.index.cut_inside => {
+        InputKind::File(path)
+            if wanted.compression.is_none() && !wanted.index.cut_inside && !wanted.index.put_right =>
+        {
             let file = File::open(path).map_err(|error| SourceError::io(&wanted.input.path, error))?;
             by_position(file, wanted, each)
         }
@@ -88,7 +90,7 @@ const FIRST_WINDOW: u64 = 8 << 10;
 /// not possible: the input cannot be read from anywhere, or `each` was not content with all there is.
 pub fn reread_from(wanted: &Wanted<'_>, each: &mut dyn FnMut(&Block) -> bool) -> Result<bool, RereadError> {
     let InputKind::File(path) = &wanted.input.kind else { return Ok(false) };
-    if !wanted.repeatable || wanted.compression.is_some() {
+    if !wanted.repeatable || wanted.compression.is_some() || wanted.index.put_right {
         return Ok(false);
     }
     let mut file = File::open(path).map_err(|error| SourceError::io(&wanted.input.path, error))?;

@@ -141,7 +141,8 @@ fn restore(file: &mut File, block: &SpooledBlock) -> io::Result<Block> {
     if bytes.len() != block.len {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Block { bytes, offset: block.offset, replayed: block.replayed, closing: block.closing })
+    let (offset, replayed, closing) = (block.offset, block.replayed, block.closing);
+    Ok(Block { bytes, offset, replayed, closing, undone: 0 })
 }
 
 #[cfg(test)]
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     fn block(offset: u64, text: &str) -> Block {
-        Block { bytes: format!("[{text}]").into_bytes(), offset, replayed: 1, closing: 1 }
+        Block { bytes: format!("[{text}]").into_bytes(), offset, replayed: 1, closing: 1, undone: 0 }
     }
 
     fn read(spool: &mut Spool, input: usize, positions: &[u64]) -> Vec<(u64, Vec<u8>)> {

@@ -30,7 +30,7 @@ use crate::support::{cases, gzip, run_bytes};
 
 /// A span of a generated trace. Few different values, so that ids meet and times touch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Made {
+pub(crate) struct Made {
     trace: u8,
     id: u8,
     parent: Parent,
@@ -65,7 +65,7 @@ fn made() -> impl Strategy<Value = Made> {
 }
 
 /// Spans, some of them several times.
-fn spans() -> impl Strategy<Value = Vec<Made>> {
+pub(crate) fn spans() -> impl Strategy<Value = Vec<Made>> {
     (vec(made(), 1..40), vec(any::<Index>(), 0..6)).prop_map(|(mut spans, again)| {
         let copies: Vec<Made> = again.iter().map(|index| index.get(&spans).clone()).collect();
         spans.extend(copies);
@@ -146,7 +146,7 @@ impl Made {
     }
 }
 
-fn lines(spans: &[Made]) -> Vec<u8> {
+pub(crate) fn lines(spans: &[Made]) -> Vec<u8> {
     spans
         .iter()
         .map(|span| format!("{}\n", json!({"resourceSpans": [span.json()]})))

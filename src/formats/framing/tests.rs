@@ -405,3 +405,39 @@ proptest! {
         }
     }
 }
+
+/// Lines of a container's log: values on a line, in parts, over many lines, and other text.
+fn container_log() -> impl Strategy<Value = String> {
+    const PREFIX: &str = "2026-01-01T00:00:00.000000001Z stdout";
+    let line = prop_oneof![
+        3 => (0..50_u32).prop_map(|id| format!("{PREFIX} F {{\"id\":{id}}}\n")),
+        2 => (0..50_u32, 1..4_usize).prop_map(|(id, parts)| {
+            let parts = format!("{PREFIX} P  \"x\",\n").repeat(parts);
+            format!("{PREFIX} P {{\"id\":{id},\"parts\":[\n{parts}{PREFIX} F 0]}}\n")
+        }),
+        2 => (0..50_u32).prop_map(|id| format!("{PREFIX} F {{\n{PREFIX} F   \"id\": {id}\n{PREFIX} F }}\n")),
+        1 => Just(format!("{PREFIX} F GET / 200\n")),
+        1 => Just("no prefix\n".to_owned()),
+        1 => Just(format!("{PREFIX} P cut")),
+    ];
+    proptest::collection::vec(line, 1..30)
+        .prop_map(|lines| format!("{PREFIX} F {{}}\n{PREFIX} P [\n{PREFIX} F 1]\n{}", lines.concat()))
+}
+
+proptest! {
+    #[test]
+    fn a_log_is_put_right_the_same_however_it_is_cut(text in container_log(), block_bytes in 64..2_000_usize) {
+        let limits = Limits::default();
+        let (blocks, error) = split(Framing::Json(&OTLP), &limits, block_bytes, text.as_bytes());
+        prop_assert!(error.is_none());
+        let mut at = 0;
+        let mut own = Vec::new();
+        for block in &blocks {
+            prop_assert_eq!(block.offset, at);
+            at = block.end();
+            own.extend_from_slice(&block.bytes[block.replayed..block.bytes.len() - block.closing]);
+        }
+        prop_assert_eq!(at, text.len() as u64);
+        prop_assert_eq!(Some(own), log_lines::undone(text.as_bytes()));
+    }
+}
