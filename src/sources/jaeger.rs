@@ -78,7 +78,8 @@ pub(super) async fn fetch(fetch: &mut Fetch) -> Result<(), FetchProblem> {
     if !found {
         found = search(fetch, api, &services).await?;
     }
-    if !found {
+    // Where a part could not be read, nobody knows what is in it.
+    if !found && fetch.outcome.partial.is_empty() {
         fetch.outcome.nothing_found = Some(nothing_found(fetch, api, &services).await);
     }
     Ok(())
@@ -285,7 +286,7 @@ fn json_of_tags(query: &Query) -> String {
 /// something of each. Says whether there was anything.
 async fn search(fetch: &mut Fetch, api: Api, services: &[String]) -> Result<bool, FetchProblem> {
     let share = fetch.query.limit / services.len().max(1) as u64;
-    let depth = share.clamp(LEAST_DEPTH, DEPTH);
+    let mut depth = share.clamp(LEAST_DEPTH, DEPTH);
     let window = fetch.query.window;
     let mut queue: VecDeque<(&str, Window)> = services.iter().map(|name| (name.as_str(), window)).collect();
     let mut found = false;
@@ -294,12 +295,15 @@ async fn search(fetch: &mut Fetch, api: Api, services: &[String]) -> Result<bool
         let answers = batch
             .iter()
             .map(|(service, window)| search_once(&fetch.client, &fetch.query, api, service, *window, depth));
+        let mut next_depth = depth;
         for ((service, window), answer) in batch.iter().zip(join_all(answers).await) {
             let page = match answer {
                 Ok(page) => page,
-                // Less of it may be small enough.
-                Err(FetchProblem::TooLarge(_)) if window.halves(SHORTEST).is_some() => {
-                    queue.extend(window.halves(SHORTEST).into_iter().flatten().map(|half| (*service, half)));
+                // Fewer traces may be small enough. A shorter window would not do: it has as many, down
+                // to where it has fewer than were asked for.
+                Err(FetchProblem::TooLarge(_)) if depth > 1 => {
+                    next_depth = (depth / 4).max(1);
+                    queue.push_back((*service, *window));
                     continue;
                 }
                 // The storage wants to be asked service by service.
@@ -327,6 +331,7 @@ async fn search(fetch: &mut Fetch, api: Api, services: &[String]) -> Result<bool
                 )),
             }
         }
+        depth = next_depth;
     }
     Ok(found)
 }

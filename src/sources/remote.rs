@@ -307,7 +307,7 @@ impl Fetch {
         if problem.is_final() {
             return Err(problem);
         }
-        self.lacks(format!("{what}: {problem}"));
+        self.lacks(format!("{what}: {}", with_help(&problem)));
         Ok(())
     }
 
@@ -378,6 +378,11 @@ fn run(backend: Backend, limits: &Limits, pieces: Sender<Piece>, end: &End) -> O
     })
 }
 
+fn with_help(problem: &FetchProblem) -> String {
+    let help = problem.help();
+    if help.is_empty() { problem.to_string() } else { format!("{problem} ({help})") }
+}
+
 /// After documents were given out, what went wrong is a missing part and no failure.
 fn conclude(mut fetch: Fetch, ended: Result<(), FetchProblem>) -> Outcome {
     if let Some(ahead) = fetch.client.clock_ahead_s() {
@@ -391,10 +396,7 @@ fn conclude(mut fetch: Fetch, ended: Result<(), FetchProblem>) -> Outcome {
     match ended {
         Ok(()) => {}
         Err(problem) if fetch.documents == 0 => fetch.outcome.failure = Some(problem),
-        Err(problem) => {
-            let help = problem.help();
-            fetch.lacks(if help.is_empty() { problem.to_string() } else { format!("{problem} ({help})") });
-        }
+        Err(problem) => fetch.lacks(with_help(&problem)),
     }
     fetch.outcome
 }

@@ -82,7 +82,8 @@ pub(super) async fn fetch(fetch: &mut Fetch) -> Result<(), FetchProblem> {
         return by_id(fetch, &mut api).await;
     }
     fetch.outcome.horizon.whole_from_ns = Some(fetch.query.window.widened(READ_AROUND).from_ns);
-    if !search(fetch, &mut api).await? {
+    // Where a part could not be read, nobody knows what is in it.
+    if !search(fetch, &mut api).await? && fetch.outcome.partial.is_empty() {
         fetch.outcome.nothing_found = Some(nothing_found(fetch, &api).await);
     }
     Ok(())

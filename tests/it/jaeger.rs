@@ -113,6 +113,22 @@ mod reading {
     }
 
     #[test]
+    fn answers_that_are_too_large_are_asked_for_in_parts() {
+        for generation in ALL {
+            let double = jaeger(shop(450), generation);
+            let ran = run(&double, &["--max-record", "40K"]);
+            assert_eq!((ran.code, ran.report().summary.traces), (0, 450), "{generation:?}: {}", ran.stderr);
+            assert_eq!(ran.report().summary.extra_copies, 0, "{generation:?}");
+        }
+        // One trace alone is too large: that is a part, and soon said.
+        let double = newest(shop(450));
+        let ran = run(&double, &["--max-record", "1K"]);
+        assert!(matches!(ran.code, 2 | 3), "{}", ran.stderr);
+        says(&ran, &["more than 1024 bytes", "--max-record"]);
+        assert!(double.requests().len() < 40, "{}", double.requests().len());
+    }
+
+    #[test]
     fn a_limit_counts_whole_traces_and_is_named() {
         let double = newest(shop(100));
         let ran = run(&double, &["--limit", "30"]);
