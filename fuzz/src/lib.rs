@@ -28,8 +28,17 @@ pub static TARGETS: &[(&str, &[&str])] = &[
     ("jaeger_json", &["jaeger-json"]),
     ("otlp_json", &["otlp-json", "jaeger-v3-json", "tempo-json", "grafana-tempo-json"]),
     ("otlp_protobuf", &["otlp-protobuf", "otlp-protobuf-frames", "otlp-protobuf-delimited"]),
-    ("rows", &["signoz-rows", "signoz-trace", "signoz-waterfall", "clickhouse-otel-traces"]),
-    ("tables", &["signoz-table", "clickhouse-otel-traces-table"]),
+    (
+        "rows",
+        &[
+            "signoz-rows",
+            "signoz-trace",
+            "signoz-waterfall",
+            "clickhouse-otel-traces",
+            "clickhouse-jaeger-spans",
+        ],
+    ),
+    ("tables", &["signoz-table", "clickhouse-otel-traces-table", "clickhouse-jaeger-spans-table"]),
     ("zipkin", &["zipkin-json", "zipkin-v1-json"]),
 ];
 
