@@ -217,10 +217,10 @@ impl<'a> Decoder<'a> {
             }
             Ok(())
         });
+        let mut outcome = outcome.map(drop);
         for mut earlier in std::mem::take(&mut trace.spans_before_processes) {
-            // An error here was met by the skip of the same stretch already and is reported there.
-            let _ = self.spans(&mut earlier, &mut trace, sink);
-            cursor.absorb(&earlier);
+            let read = self.spans(&mut earlier, &mut trace, sink);
+            outcome = cursor.absorb(&earlier, outcome, read);
         }
         // After a cut or a syntax error nobody knows which spans are missing.
         if (trace.truncated || outcome.is_err())
@@ -228,7 +228,7 @@ impl<'a> Decoder<'a> {
         {
             sink.truncated_trace(id);
         }
-        outcome.map(drop)
+        outcome
     }
 
     /// What Jaeger could not answer, in the envelope beside what it could.

@@ -79,10 +79,16 @@ impl<'a> Cursor<'a> {
         self.committed = self.at;
     }
 
-    /// Takes over what a copy of this cursor did.
-    pub(super) fn absorb(&mut self, other: &Self) {
+    /// Takes over what a copy of this cursor did that went back to what was skipped before. The first
+    /// error counts, and this cursor stands where it was met: to skip a value is not to read it, so
+    /// the copy may meet an error that was not met before.
+    pub(super) fn absorb<T>(&mut self, other: &Self, so_far: Result<()>, outcome: Result<T>) -> Result<()> {
         self.repaired_strings += other.repaired_strings;
         self.committed = self.committed.max(other.committed);
+        if so_far.is_ok() && outcome.is_err() {
+            self.at = other.at;
+        }
+        so_far.and(outcome.map(drop))
     }
 
     /// The next character that is not white space, without taking it.
@@ -427,51 +433,73 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Takes any value without looking at it. Does not recurse.
+    /// Takes any value without looking at what it holds. Does not recurse.
     pub(super) fn skip(&mut self) -> Result<()> {
         let mut open: Vec<u8> = Vec::new();
         loop {
-            let Some(byte) = self.peek() else {
-                return Err(JsonError::Ended);
-            };
-            match byte {
-                b'"' => {
+            match self.peek() {
+                Some(b'"') => self.skip_string()?,
+                Some(bracket @ (b'{' | b'[')) => {
                     self.at += 1;
-                    let (end, _) = self.string_end()?;
-                    if end - self.at > self.limits.max_string {
-                        return Err(JsonError::Limit(Limit::String));
-                    }
-                    self.at = end + 1;
-                }
-                b'{' | b'[' => {
-                    self.at += 1;
-                    open.push(byte + 2);
-                    if self.depth + open.len() > self.limits.max_depth {
+                    let closer = bracket + 2;
+                    if self.depth + open.len() >= self.limits.max_depth {
                         return Err(JsonError::Limit(Limit::Depth));
                     }
-                    continue;
-                }
-                b'}' | b']' => {
-                    if open.pop() != Some(byte) {
-                        return Err(JsonError::Unexpected("unbalanced bracket"));
+                    if self.peek() != Some(closer) {
+                        open.push(closer);
+                        self.skip_key(closer)?;
+                        continue;
                     }
                     self.at += 1;
                 }
-                b',' | b':' if !open.is_empty() => {
-                    self.at += 1;
-                    continue;
-                }
-                b'-' | b'0'..=b'9' => {
-                    self.number()?;
-                }
-                _ => {
-                    self.literal()?;
-                }
+                Some(b'-' | b'0'..=b'9') => drop(self.number()?),
+                Some(_) => drop(self.literal()?),
+                None => return Err(JsonError::Ended),
             }
-            if open.is_empty() {
+            if !self.skip_to_next(&mut open)? {
                 return Ok(());
             }
         }
+    }
+
+    fn skip_string(&mut self) -> Result<()> {
+        self.at += 1;
+        let (end, _) = self.string_end()?;
+        if end - self.at > self.limits.max_string {
+            return Err(JsonError::Limit(Limit::String));
+        }
+        self.at = end + 1;
+        Ok(())
+    }
+
+    /// Takes a member name, if what is open is an object.
+    fn skip_key(&mut self, closer: u8) -> Result<()> {
+        if closer != b'}' {
+            return Ok(());
+        }
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("expected a member name in quotes"));
+        }
+        self.skip_string()?;
+        self.expect(b':', "expected ':' after a member name")
+    }
+
+    /// Takes what stands behind a value up to the next one; `false` when nothing is open any more.
+    fn skip_to_next(&mut self, open: &mut Vec<u8>) -> Result<bool> {
+        while let Some(closer) = open.last().copied() {
+            match self.peek() {
+                Some(b',') => {
+                    self.at += 1;
+                    return self.skip_key(closer).map(|()| true);
+                }
+                Some(byte) if byte == closer => {
+                    self.at += 1;
+                    open.pop();
+                }
+                _ => return Err(self.unexpected("expected ',' or a closing bracket")),
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -565,6 +593,9 @@ pub(super) fn each_value<'a>(
 ) {
     let mut cursor = Cursor::new(&block.bytes, limits);
     let mut resynced = false;
+    // Only the beginning of a line may be of a log: to look at the line again behind each of its
+    // values would take a time that grows with the square of their number.
+    let mut looked_at = 0;
     while let Some(byte) = cursor.peek() {
         // NUL bytes stand in logs that were truncated while open; a comma or a record separator
         // may stand between values. After a damaged stretch its closing brackets are left over.
@@ -576,14 +607,17 @@ pub(super) fn each_value<'a>(
             cursor.at += 3;
             continue;
         }
-        if let Some(prefix) = log_prefix(&cursor.bytes[cursor.at..])
-            && is_object_line(&cursor.bytes[cursor.at + prefix..], limits)
+        let mut line = if cursor.at < looked_at { &[] } else { first_line(&cursor.bytes[cursor.at..]) };
+        looked_at = looked_at.max(cursor.at + line.len());
+        if let Some(prefix) = log_prefix(line)
+            && is_object_line(&line[prefix..], limits)
         {
             cursor.at += prefix;
+            line = &line[prefix..];
             sink.repaired(Repair::LogPrefix);
         }
         let start = cursor.at;
-        let error = if is_log_line(&cursor.bytes[start..], limits) {
+        let error = if is_log_line(line, limits) {
             JsonError::Unexpected("expected a JSON object or array")
         } else {
             match value(&mut cursor, sink) {
@@ -652,4 +686,66 @@ fn resync(bytes: &[u8], start: usize, failed: usize) -> usize {
         }
     }
     bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::whole::testing::{Told, decode, decode_block};
+    use super::super::{Format, by_name};
+    use super::*;
+
+    fn format(name: &str) -> &'static dyn Format {
+        by_name(name).unwrap()
+    }
+
+    fn otlp(text: &str) -> Told {
+        decode(format("otlp-json"), text)
+    }
+
+    #[test]
+    fn what_is_skipped_has_to_be_json() {
+        for sound in ["[]", "{}", r#"{"b":[1,{"c":[]},"]"],"d":{}}"#, r#"[true,null,-1.5e3,"\""]"#] {
+            let told = otlp(&format!(r#"{{"a":{sound},"resourceSpans":[]}}"#));
+            assert!(told.unreadable.is_empty(), "{sound}: {told:?}");
+        }
+        for damaged in ["[1 2]", "[1,]", r#"{"b" 1}"#, r#"{"b":1,}"#, "{[{}]}", r#"{"b":1]"#, "[{}\n{}]"] {
+            let told = otlp(&format!(r#"{{"a":{damaged},"resourceSpans":[]}}"#));
+            assert!(!told.unreadable.is_empty(), "{damaged}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_spans_before_their_sender_is_told() {
+        let spans = r#"[{"traceId":"1","name":"whole"},{"name":"\q"},{"name":"third"}]"#;
+        for (name, text) in [
+            ("otlp-json", format!(r#"{{"scopeSpans":[{{"scope":{{}},"spans":{spans}}}],"resource":{{}}}}"#)),
+            ("otlp-json", format!(r#"{{"resource":{{}},"scopeSpans":[{{"spans":{spans},"scope":{{}}}}]}}"#)),
+            (
+                "jaeger-json",
+                format!(r#"{{"spans":{},"processes":{{}}}}"#, spans.replace("name", "operationName")),
+            ),
+        ] {
+            let told = decode(format(name), text.as_str());
+            assert_eq!(told.spans().len(), 1, "{name}");
+            let (position, bytes, reason) = &told.unreadable[0];
+            assert_eq!(reason, "unknown escape in a string", "{name}");
+            let behind_first = text.find("whole").unwrap() + "whole\"}".len();
+            assert_eq!((*position, position + bytes), (behind_first as u64, text.len() as u64), "{name}");
+        }
+    }
+
+    #[test]
+    fn many_values_in_one_line_take_linear_time() {
+        let told = otlp(&"{}".repeat(200_000));
+        assert!(told.unreadable.is_empty() && told.spans().is_empty());
+    }
+
+    #[test]
+    fn brackets_that_close_a_block_are_no_bytes_of_the_input() {
+        let bytes = br#"{"resourceSpans":[{"resource":{},"scopeSpans":[@]}]}"#.to_vec();
+        let block = Block { bytes, offset: 100, replayed: 0, closing: 4 };
+        let told = decode_block(format("otlp-json"), &block, &Limits::default());
+        let [(position, bytes, _)] = &told.unreadable[..] else { panic!("{told:?}") };
+        assert_eq!(position + bytes, block.end());
+    }
 }

@@ -125,8 +125,7 @@ impl<'a> Decoder<'a> {
             }
             Ok(())
         });
-        self.deferred(&resource_spans, cursor, sink);
-        outcome.map(drop)
+        self.deferred(&resource_spans, cursor, outcome.map(drop), sink)
     }
 
     /// An array of `ResourceSpans`; any other value is skipped.
@@ -142,8 +141,7 @@ impl<'a> Decoder<'a> {
         let mut resource_spans = ResourceSpans::default();
         let outcome =
             cursor.object(|cursor, key| self.resource_spans_member(&mut resource_spans, cursor, key, sink));
-        self.deferred(&resource_spans, cursor, sink);
-        outcome.map(drop)
+        self.deferred(&resource_spans, cursor, outcome.map(drop), sink)
     }
 
     fn resource_spans_member(
@@ -171,15 +169,21 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads the scopes that stood before their resource, now that it is known (or will never be).
-    fn deferred(&mut self, held: &ResourceSpans<'a>, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) {
+    fn deferred(
+        &mut self,
+        held: &ResourceSpans<'a>,
+        cursor: &mut Cursor<'a>,
+        mut outcome: Result<()>,
+        sink: &mut dyn SpanSink,
+    ) -> Result<()> {
         let nobody = Resource::default();
         let resource = held.resource.as_ref().unwrap_or(&nobody);
         for earlier in &held.spans_before_resource {
             let mut earlier = earlier.clone();
-            // An error here was met by the skip of the same stretch already and is reported there.
-            let _ = earlier.array(|cursor| self.scope_spans(cursor, resource, sink));
-            cursor.absorb(&earlier);
+            let read = earlier.array(|cursor| self.scope_spans(cursor, resource, sink));
+            outcome = cursor.absorb(&earlier, outcome, read);
         }
+        outcome
     }
 
     fn scope_spans(
@@ -206,13 +210,13 @@ impl<'a> Decoder<'a> {
             _ => cursor.skip(),
         });
         let scope = held.scope.unwrap_or_default();
+        let mut outcome = outcome.map(drop);
         for earlier in &held.spans_before_scope {
             let mut earlier = earlier.clone();
-            // Reported by the skip of the same stretch, as above.
-            let _ = earlier.array(|cursor| self.span(cursor, resource, &scope, &mut serial, sink));
-            cursor.absorb(&earlier);
+            let read = earlier.array(|cursor| self.span(cursor, resource, &scope, &mut serial, sink));
+            outcome = cursor.absorb(&earlier, outcome, read);
         }
-        outcome.map(drop)
+        outcome
     }
 
     fn span(

@@ -150,6 +150,7 @@ fn decode_frames(block: &Block, read_length: ReadLength, limits: &Limits, sink: 
             next_serial: first_serial,
             position: block.position(at),
             length: (prefix + payload.len()) as u64,
+            left: (prefix + payload.len()) as u64,
             packed: false,
             limited: false,
             damaged: false,
@@ -179,6 +180,9 @@ struct Frame<'s> {
     next_serial: usize,
     position: u64,
     length: u64,
+    /// Bytes of it that were not reported as unreadable. What is unreadable inside a compressed frame
+    /// may be more than the frame has.
+    left: u64,
     packed: bool,
     limited: bool,
     /// A stretch of it was reported.
@@ -242,7 +246,9 @@ impl SpanSink for Frame<'_> {
     fn unreadable(&mut self, position: u64, bytes: u64, reason: &str) {
         self.damaged = true;
         if self.packed {
-            self.sink.unreadable(self.position, bytes.min(self.length), reason);
+            let bytes = bytes.min(self.left);
+            self.left -= bytes;
+            self.sink.unreadable(self.position, bytes, reason);
         } else {
             self.sink.unreadable(position, bytes, reason);
         }
@@ -647,8 +653,11 @@ impl<'a> Decoder<'a, '_> {
             let Item::Field(1, Wire::Bytes(inner)) = item else {
                 continue;
             };
+            if self.ended {
+                break;
+            }
             let outcome = self.values.resource(inner, &mut resource);
-            self.inner_outcome(&outcome, inner, "damaged protobuf resource");
+            self.inner_outcome(&outcome, inner, message, "damaged protobuf resource");
         }
         resource
     }
@@ -678,8 +687,11 @@ impl<'a> Decoder<'a, '_> {
             let Item::Field(1, Wire::Bytes(inner)) = item else {
                 continue;
             };
+            if self.ended {
+                break;
+            }
             let outcome = self.values.scope(inner, &mut scope);
-            self.inner_outcome(&outcome, inner, "damaged protobuf scope");
+            self.inner_outcome(&outcome, inner, message, "damaged protobuf scope");
         }
         scope
     }
@@ -708,12 +720,14 @@ impl<'a> Decoder<'a, '_> {
         }
     }
 
-    fn inner_outcome(&mut self, outcome: &Outcome<()>, message: Slice<'_>, reason: &str) {
-        let position = self.place.position(message.at);
+    /// `inner` stands in `outer`, possibly behind spans that are not read once a bound was reached.
+    fn inner_outcome(&mut self, outcome: &Outcome<()>, inner: Slice<'_>, outer: Slice<'_>, reason: &str) {
         match outcome {
             Ok(()) => {}
-            Err(Fault::Wire) => self.sink.unreadable(position, message.bytes.len() as u64, reason),
-            Err(Fault::Limit(limit)) => self.limit(position, *limit),
+            Err(Fault::Wire) => {
+                self.sink.unreadable(self.place.position(inner.at), inner.bytes.len() as u64, reason);
+            }
+            Err(Fault::Limit(limit)) => self.limit(self.place.position(outer.at), *limit),
         }
     }
 
@@ -1223,6 +1237,44 @@ pub(super) mod tests {
         let told = decode(&OtlpProtobuf, data(vec![resource_spans("shop", vec![span, proto_span(2)])]));
         assert_eq!(told.limits, [Limit::Depth]);
         assert!(told.spans().is_empty(), "the input ends there");
+    }
+
+    #[test]
+    fn a_bound_in_a_sender_behind_its_spans_is_named_before_them() {
+        let long = "s".repeat(100);
+        let spans = field(2, &proto_span(1).encode_to_vec());
+        let scope = field(1, &field(1, long.as_bytes()));
+        let attribute = text("service.name", &long).encode_to_vec();
+        let resource = field(1, &field(1, &attribute));
+        let limits = Limits { max_string: 64, ..Limits::default() };
+        for message in [[field(2, &spans), resource].concat(), field(2, &[spans, scope].concat())] {
+            let message = field(1, &message);
+            let span = decode(&OtlpProtobuf, message.clone()).spans()[0].position;
+            let told = decode_within(&OtlpProtobuf, message, &limits);
+            assert_eq!((told.limits.as_slice(), told.spans().len()), ([Limit::String].as_slice(), 0));
+            assert!(told.limit_positions[0] <= span, "a span is read neither before nor behind it");
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_behind_a_bound() {
+        let long = field(1, &field(1, &[b's'; 100]));
+        let damaged = field(1, &[0x0f, 1, 2]);
+        let limits = Limits { max_string: 64, ..Limits::default() };
+        let message = field(1, &field(2, &[long, damaged].concat()));
+        let told = decode_within(&OtlpProtobuf, message, &limits);
+        assert_eq!(
+            (told.limits.as_slice(), told.unreadable.as_slice()),
+            ([Limit::String].as_slice(), &[][..])
+        );
+    }
+
+    #[test]
+    fn damage_in_a_compressed_frame_is_no_more_than_the_frame() {
+        let bytes = frame(&zstd_of("{\"resourceSpans\":@}\n".repeat(500).as_bytes()));
+        let told = decode(&OtlpProtobufFrames, bytes.clone());
+        assert!(told.unreadable.len() > 1);
+        assert_eq!(told.unreadable.iter().map(|(_, length, _)| length).sum::<u64>(), bytes.len() as u64);
     }
 
     #[test]

@@ -203,13 +203,11 @@ fn malformed_text<'s>(span: &'s Span<'_>, field: SpanField) -> Option<&'s str> {
     span.malformed.iter().find(|malformed| malformed.field == field).map(|malformed| malformed.text.as_ref())
 }
 
-/// A source may tell whether the parent is remote without having OTLP flags.
+/// A source may tell whether the parent is remote without having OTLP flags, or against them.
 fn flags(span: &Span<'_>) -> Option<u32> {
-    let remote = span.parent_is_remote.map(|remote| if remote { 0x300 } else { 0x100 });
-    match (span.flags, remote) {
-        (None, None) => None,
-        (flags, remote) => Some(flags.unwrap_or_default() | remote.unwrap_or_default()),
-    }
+    let Some(is_remote) = span.parent_is_remote else { return span.flags };
+    let remote = if is_remote { 0x300 } else { 0x100 };
+    Some(span.flags.unwrap_or_default() & !0x300 | remote)
 }
 
 fn put_time(into: &mut Map<String, Json>, key: &str, span: &Span<'_>, field: SpanField, time: Option<i64>) {
@@ -357,6 +355,7 @@ pub(super) mod testing {
         pub(in super::super) rejects: Vec<(u64, RejectReason)>,
         pub(in super::super) unreadable: Vec<(u64, u64, String)>,
         pub(in super::super) limits: Vec<Limit>,
+        pub(in super::super) limit_positions: Vec<u64>,
         pub(in super::super) repairs: Vec<Repair>,
         pub(in super::super) truncated: Vec<TraceId>,
         pub(in super::super) partial: Vec<String>,
@@ -388,7 +387,8 @@ pub(super) mod testing {
             self.unreadable.push((position, bytes, reason.to_owned()));
         }
 
-        fn limit(&mut self, _position: u64, limit: Limit) {
+        fn limit(&mut self, position: u64, limit: Limit) {
+            self.limit_positions.push(position);
             self.limits.push(limit);
         }
 
@@ -415,8 +415,12 @@ pub(super) mod testing {
         limits: &Limits,
     ) -> Told {
         let block = Block { bytes: bytes.into(), offset: 0, replayed: 0, closing: 0 };
+        decode_block(format, &block, limits)
+    }
+
+    pub(in super::super) fn decode_block(format: &dyn Format, block: &Block, limits: &Limits) -> Told {
         let mut told = Told::default();
-        format.decode(&block, limits, &mut told);
+        format.decode(block, limits, &mut told);
         told
     }
 }
@@ -430,7 +434,7 @@ mod tests {
     use super::super::{
         ALL, Format, Head, Limits, by_name, clickhouse_otel, consoles, detect, otlp_protobuf, signoz,
     };
-    use super::testing::{decode, decode_within};
+    use super::testing::{Told, decode, decode_within};
     use super::*;
     use crate::model::SpanId;
 
@@ -505,6 +509,29 @@ mod tests {
             (by_name("otlp-protobuf-frames").unwrap(), otlp_protobuf::tests::frames_sample()),
             (by_name("otlp-protobuf-delimited").unwrap(), otlp_protobuf::tests::delimited_sample()),
         ]
+    }
+
+    #[test]
+    fn every_format_has_a_sample() {
+        let names = |formats: Vec<&dyn Format>| {
+            let mut names: Vec<&str> = formats.iter().map(|format| format.info().name).collect();
+            names.sort_unstable();
+            names
+        };
+        let sampled = samples().into_iter().map(|(format, _)| format).collect();
+        assert_eq!(names(sampled), names(ALL.to_vec()));
+    }
+
+    #[test]
+    fn flags_that_contradict_what_is_known_of_the_parent_give_way() {
+        for (is_remote, written) in [(false, 0x101), (true, 0x301)] {
+            let told = decode(otlp_json(), OTLP);
+            let mut whole = told.whole.into_spans();
+            (whole[0].span.flags, whole[0].span.parent_is_remote) = (Some(0x201), Some(is_remote));
+            let again = decode(otlp_json(), to_otlp_json(&whole).to_string());
+            let span = again.spans()[0];
+            assert_eq!((span.flags, span.parent_is_remote), (Some(written), Some(is_remote)));
+        }
     }
 
     fn comparable(mut whole: WholeSpan) -> WholeSpan {
@@ -593,7 +620,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn damaged_input_never_panics(
+        fn damaged_input_is_accounted_for(
             cut in 0.0..1.0_f64,
             changes in proptest::collection::vec((0.0..1.0_f64, any::<u8>()), 0..4),
         ) {
@@ -609,13 +636,21 @@ mod tests {
                 let _ = detect(&Head::new(&bytes));
                 for format in ALL {
                     for limits in [Limits::default(), tight()] {
-                        let told = decode_within(*format, bytes.clone(), &limits);
-                        for (position, length, _) in &told.unreadable {
-                            prop_assert!(position + length <= bytes.len() as u64);
-                        }
+                        accounts(&decode_within(*format, bytes.clone(), &limits), bytes.len() as u64)?;
                     }
                 }
             }
         }
+    }
+
+    fn accounts(told: &Told, len: u64) -> Result<(), TestCaseError> {
+        for (position, length, reason) in &told.unreadable {
+            prop_assert!(position + length <= len && !reason.is_empty());
+        }
+        prop_assert!(told.unreadable.iter().map(|(_, bytes, _)| bytes).sum::<u64>() <= len);
+        prop_assert!(told.rejects.iter().all(|(position, _)| *position < len));
+        prop_assert!(told.spans().iter().all(|span| span.position < len));
+        prop_assert!(told.limits.len() <= 1, "a bound ends the input");
+        Ok(())
     }
 }
