@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tracemend::formats::{Detection, Head, Limits, detect};
 use tracemend::sources::{Input, InputKind, open_stream};
-use tracemend_fuzz::TARGETS;
+use tracemend_fuzz::{PACKED, TARGETS};
 
 /// Inputs of a fuzzer have to be small; a longer fixture is cut.
 const MOST_BYTES: usize = 6 << 10;
@@ -57,6 +57,19 @@ fn write_seeds(stored: &[u8], number: usize, corpora: &Path) -> Result<(), Box<d
         let Some(choice) = formats.iter().position(|format| *format == name) else { continue };
         for [limits, cuts] in READINGS {
             write(target, &[choice as u8, limits, cuts], head)?;
+        }
+    }
+    for (target, formats) in TARGETS {
+        for (choice, framed) in formats.iter().enumerate() {
+            // Frames hold messages and JSON.
+            let holds = match *framed {
+                "otlp-protobuf-frames" => ["otlp-protobuf", "otlp-json"].contains(&name),
+                "otlp-protobuf-delimited" => name == "otlp-protobuf",
+                _ => false,
+            };
+            if holds {
+                write(target, &[choice as u8 | PACKED, 4, 0x23], head)?;
+            }
         }
     }
     write("detect", &[0, 4, 0x23], head)?;
