@@ -5,6 +5,7 @@
 
 mod check;
 mod determinism;
+mod hostile;
 mod matrix;
 mod reports;
 mod support;
