@@ -274,7 +274,8 @@ fn check_blocks(blocks: &[Block], stop: Option<&SplitError>, input: &[u8]) {
             .iter()
             .zip(&input[at..])
             .all(|(own, input)| own == input || (block.replayed > 0 && *own == b' ' && *input == b','));
-        assert!(same, "bytes changed in the block at {at}");
+        // Lines that a container runtime changed were put right in place.
+        assert!(same || block.undone > 0, "bytes changed in the block at {at}");
         at += own.len();
         assert_eq!(block.end(), at as u64);
     }

@@ -271,6 +271,8 @@ fn not_a_row(record: &[u8], position: u64, sink: &mut dyn SpanSink) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::by_name;
+    use super::super::whole::testing::decode_within;
     use super::*;
 
     fn texts(record: &str, dialect: Dialect) -> Vec<String> {
@@ -283,6 +285,18 @@ mod tests {
     fn cells_keep_what_their_dialect_hides() {
         assert_eq!(texts("a\\tb\t\\\\\t\\N\t\n", Dialect::Tab), ["a\tb", "\\", "", ""]);
         assert_eq!(texts("a,\"b,\"\"\n\",,\r\n", Dialect::Comma), ["a", "b,\"\n", "", ""]);
+    }
+
+    #[test]
+    fn a_row_that_is_too_long_is_a_record() {
+        let format = by_name("signoz-table").unwrap();
+        let text = format!("trace_id\tspan_id\ttimestamp\n1\t2\t{}\n", "3".repeat(100));
+        for (max_record, max_string, limit) in [(104, 1000, Limit::Record), (1000, 99, Limit::String)] {
+            let limits = Limits { max_record, max_string, ..Limits::default() };
+            assert_eq!(decode_within(format, text.as_str(), &limits).limits, [limit]);
+        }
+        let limits = Limits { max_record: 105, max_string: 100, ..Limits::default() };
+        assert_eq!(decode_within(format, text.as_str(), &limits).spans().len(), 1);
     }
 
     #[test]

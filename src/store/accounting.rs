@@ -197,7 +197,10 @@ impl Accounting {
             list.extend(positions.into_iter().take(room).map(|position| (block.input, position)));
         }
         for (position, bytes, reason) in block.unreadable {
-            self.unreadable(block.input, position, bytes, reason);
+            // What lies behind a limit is counted as a whole.
+            if self.limits.keeps(source(block.input, position)) {
+                self.unreadable(block.input, position, bytes, reason);
+            }
         }
         for (repair, count) in block.repairs {
             *self.repairs.entry(repair).or_default() += count;
@@ -242,5 +245,25 @@ impl Accounting {
     /// Span records of all inputs.
     pub fn spans(&self) -> u64 {
         self.inputs.iter().map(|input| input.spans).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_behind_a_limit_is_unreadable_once() {
+        let block = BlockFacts {
+            bytes: 100,
+            unreadable: vec![(10, 5, "damaged".into()), (50, 20, "damaged".into())],
+            limit: Some((40, Limit::String)),
+            ..BlockFacts::default()
+        };
+        let merged = Accounting::merge(vec![block], 1, &[]);
+        assert_eq!(merged.unreadable_bytes, 5 + 60);
+        let places: Vec<_> =
+            merged.unreadable.iter().map(|(_, position, bytes, _)| (*position, *bytes)).collect();
+        assert_eq!(places, [(10, 5), (40, 60)]);
     }
 }

@@ -9,10 +9,12 @@ use assert_cmd::Command;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tempfile::TempDir;
+use tracemend::config::Settings;
 use tracemend::formats::{self, Detection, Head};
 use tracemend::sources::{Input, InputKind, open_stream};
+use tracemend::store::record::MAX_INPUTS;
 
-use crate::support::{Ran, cases, gzip, ran, tracemend};
+use crate::support::{Ran, cases, gzip, ran, run_bytes, tracemend};
 
 #[expect(unreachable_pub, reason = "a crate of its own, for the fuzz targets")]
 #[path = "../../fuzz/src/lib.rs"]
@@ -106,7 +108,7 @@ fn damaged(mut bytes: Vec<u8>, cut: Option<Index>, changes: &[(Index, u8)]) -> V
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn damaged_input_of_every_format_holds_what_fuzzing_checks(
@@ -172,7 +174,7 @@ fn hostile_input_stays_within_bounds() {
             &otlp,
             Some("--max-depth"),
         ),
-        ("string", format!("{line}{{\"a\":\"{}", filler(20 << 20)).into(), &[], Some("--max-string")),
+        ("string", format!("{line}{{\"a\":\"{}\"}}", filler(20 << 20)).into(), &[], Some("--max-string")),
         ("record", format!("{line}{{\"a\":\"{}", filler(40 << 20)).into(), &[], Some("--max-record")),
         ("values in a line", format!("{line}{}", "{}".repeat(1 << 20)).into(), &[], None),
         ("empty spans", format!("{HEAD}{SPAN}{}", ",{}".repeat(1 << 20)).into(), &[], None),
@@ -273,4 +275,21 @@ fn a_limit_ends_an_input_keeps_what_was_read_and_is_named() {
         let ran = check_file(&folder, &[]);
         assert_eq!((ran.code, ran.report().coverage.limits_reached.len()), (0, 0), "{flag} by default");
     }
+}
+
+#[test]
+fn more_inputs_than_can_be_numbered_are_said() {
+    let span = br#"{"traceId":"1","spanId":"2","name":"n","startTimeUnixNano":"1","endTimeUnixNano":"2"}"#;
+    let mut files: Vec<(&str, &[u8])> = vec![("traces", b"{\"resourceSpans\":[]}"); MAX_INPUTS];
+    files[MAX_INPUTS - 1].1 = span;
+    let report = run_bytes(&files, &Settings::default());
+    assert_eq!((report.summary.span_records, report.exit_code), (1, 0));
+    files.push(("one more", span));
+    let report = run_bytes(&files, &Settings::default());
+    assert_eq!((report.summary.span_records, report.exit_code), (1, 2), "what was read is kept");
+    assert!(
+        report.reasons.iter().any(|reason| reason.message.contains("65536 inputs")),
+        "{:?}",
+        report.reasons
+    );
 }
