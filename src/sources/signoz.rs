@@ -44,7 +44,7 @@ const IS_COMPLETE: &str = "x-response-complete";
 /// Traces of one request.
 const TRACES_AT_ONCE: usize = 200;
 
-/// Rows of one answer are not fewer, however large they are.
+/// Rows or groups of one answer are not fewer, however large they are.
 const LEAST_ROWS: u64 = 50;
 
 /// Windows are not cut shorter than this, in ns: times of requests are in ms.
@@ -270,13 +270,20 @@ async fn services_with_spans(fetch: &mut Fetch) -> Result<Vec<String>, FetchProb
 /// Says whether there was anything.
 async fn search(fetch: &mut Fetch, api: &mut Api) -> Result<bool, FetchProblem> {
     // One more than wanted shows whether there are more.
-    let most = fetch.query.limit.saturating_add(1).min(MOST_ROWS);
+    let mut most = fetch.query.limit.saturating_add(1).min(MOST_ROWS);
     let mut queue = VecDeque::from([fetch.query.window]);
     let mut found = false;
     while let Some(window) = queue.pop_front() {
         let groups = match traces_in(fetch, api, window, most).await {
             Ok(groups) => groups,
-            Err(problem) if is_too_much(&problem) && window.halves(SHORTEST).is_some() => {
+            // Fewer at a time; a window that has more is halved below.
+            Err(FetchProblem::TooLarge(_)) if most > LEAST_ROWS => {
+                most = (most / 4).max(LEAST_ROWS);
+                queue.push_front(window);
+                continue;
+            }
+            // The server ended its query. The client gives up when that happens again and again.
+            Err(FetchProblem::Status { status: 504, .. }) if window.halves(SHORTEST).is_some() => {
                 queue.extend(window.halves(SHORTEST).into_iter().flatten());
                 continue;
             }
@@ -288,25 +295,20 @@ async fn search(fetch: &mut Fetch, api: &mut Api) -> Result<bool, FetchProblem> 
         };
         hear(fetch, groups.warnings);
         found |= !groups.counts.is_empty();
-        let is_cut = groups.counts.len() as u64 >= MOST_ROWS;
+        let is_cut = groups.counts.len() as u64 >= most;
         if !give_all(fetch, api, groups.counts, window).await? {
             break;
         }
         match window.halves(SHORTEST) {
             Some(halves) if is_cut => queue.extend(halves),
             None if is_cut => fetch.lacks(format!(
-                "more than {MOST_ROWS} traces have spans within a millisecond at {}",
+                "more than {most} traces have spans within a millisecond at {}",
                 time::rfc3339(window.from_ns)
             )),
             _ => {}
         }
     }
     Ok(found)
-}
-
-/// Whether a shorter window may help.
-const fn is_too_much(problem: &FetchProblem) -> bool {
-    matches!(problem, FetchProblem::TooLarge(_) | FetchProblem::Status { status: 504, .. })
 }
 
 /// Traces with spans that fit, and how many such spans they have, in the order of their ids. That

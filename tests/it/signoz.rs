@@ -167,6 +167,15 @@ mod reading {
     }
 
     #[test]
+    fn answers_that_are_too_large_however_little_is_asked_for_end_soon() {
+        let double = today(shop(450));
+        let ran = run(&double, &["--max-record", "1K"]);
+        assert!(matches!(ran.code, 2 | 3), "{}", ran.stderr);
+        says(&ran, &["more than 1024 bytes", "--max-record"]);
+        assert!(double.requests().len() < 40, "{}", double.requests().len());
+    }
+
+    #[test]
     fn a_limit_counts_whole_traces_and_is_named() {
         let double = signoz(shop(100), TODAY);
         let ran = run(&double, &["--limit", "30"]);
