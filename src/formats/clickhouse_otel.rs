@@ -47,7 +47,7 @@ static TABLE: FormatInfo = FormatInfo {
 };
 
 static FRAMING: JsonFraming =
-    JsonFraming { arrays: &[ArrayRule { key: "data", needs: None }], top_level_arrays: true };
+    JsonFraming { arrays: &[ArrayRule { key: "data", needs: None }], context: &[], top_level_arrays: true };
 
 impl Format for ClickhouseRows {
     fn info(&self) -> &'static FormatInfo {

@@ -89,6 +89,7 @@ static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "spans", needs: None },
         ArrayRule { key: "events", needs: Some("columns") },
     ],
+    context: &["columns", "timestamp", "time_unix", "__time"],
     top_level_arrays: true,
 };
 
@@ -282,7 +283,7 @@ impl<'a> Decoder<'a> {
                     is_envelope = true;
                     cursor.skip()
                 }
-                "nextCursor" => self.next_cursor(cursor, sink),
+                "nextCursor" => Self::next_cursor(cursor, sink),
                 _ => {
                     row.member(key, Cell::read(cursor)?, self.limits, sink);
                     Ok(())
@@ -299,10 +300,9 @@ impl<'a> Decoder<'a> {
     }
 
     /// A cursor says that the rows ended at the limit of the request.
-    fn next_cursor(&self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
-        let is_replayed = cursor.at() < self.block.replayed;
+    fn next_cursor(cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         let text = cursor.string_or_skip()?.unwrap_or_default();
-        if !text.is_empty() && !is_replayed {
+        if !text.is_empty() {
             sink.partial("SigNoz has more rows than this answer holds (nextCursor)");
         }
         Ok(())
