@@ -338,17 +338,12 @@ impl SpanSink for Told {
     fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>) {
         self.inside(span.position, 0);
         self.spans += 1;
-        match self.senders.get(origin.serial) {
-            Some((resource, scope)) => {
-                assert!(
-                    is_equal(resource, origin.resource) && is_equal(scope, origin.scope),
-                    "serial is reused"
-                );
-            }
-            None => {
-                assert_eq!(origin.serial, self.senders.len(), "serials have gaps");
-                self.senders.push((origin.resource.clone().into_owned(), origin.scope.clone().into_owned()));
-            }
+        if let Some((resource, scope)) = self.senders.get(origin.serial) {
+            let is_same = is_equal(resource, origin.resource) && is_equal(scope, origin.scope);
+            assert!(is_same, "a serial is used again");
+        } else {
+            assert_eq!(origin.serial, self.senders.len(), "serials have gaps");
+            self.senders.push((origin.resource.clone().into_owned(), origin.scope.clone().into_owned()));
         }
         let (operation, _) = self.store.add(span, origin);
         observe_span(span, operation, self.seen.get_or_insert_with(|| Observations::new(4)));
@@ -402,9 +397,7 @@ fn same_spans(one: &[WholeSpan], other: &[WholeSpan]) {
 /// A span that was read whole can be written and read again.
 fn check_round_trip(spans: &[WholeSpan]) {
     let mut lines = Vec::new();
-    if write_otlp_json_lines(spans, &mut lines).is_err() {
-        panic!("spans cannot be written");
-    }
+    assert!(write_otlp_json_lines(spans, &mut lines).is_ok(), "spans cannot be written");
     let Some(format) = formats::by_name("otlp-json") else { return };
     // Values nest deeper in OTLP than where they come from.
     let limits = Limits { max_depth: 1024, ..Limits::default() };

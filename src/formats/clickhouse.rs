@@ -11,8 +11,11 @@ use super::{Block, Head, Limits, RejectReason, SpanSink};
 use crate::model::Value;
 
 /// Rows stand under `data`, or one after the other.
-pub(super) static FRAMING: JsonFraming =
-    JsonFraming { arrays: &[ArrayRule { key: "data", needs: None }], top_level_arrays: true };
+pub(super) static FRAMING: JsonFraming = JsonFraming {
+    arrays: &[ArrayRule { key: "data", needs: None }],
+    context: &["meta"],
+    top_level_arrays: true,
+};
 
 /// A row of one of the tables, while its columns come in.
 pub(super) trait TableRow<'a> {

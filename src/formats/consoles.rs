@@ -38,7 +38,7 @@ static PYTHON: FormatInfo = FormatInfo {
     },
 };
 
-static FRAMING: JsonFraming = JsonFraming { arrays: &[], top_level_arrays: true };
+static FRAMING: JsonFraming = JsonFraming { arrays: &[], context: &[], top_level_arrays: true };
 
 impl Format for GoStdout {
     fn info(&self) -> &'static FormatInfo {

@@ -16,6 +16,7 @@ pub(super) static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "hits", needs: None },
         ArrayRule { key: "docs", needs: None },
     ],
+    context: &[],
     top_level_arrays: true,
 };
 
@@ -91,21 +92,20 @@ fn envelope<'a>(
     sink: &mut dyn SpanSink,
     document: Document<'_, 'a>,
 ) -> Result<()> {
-    let is_replayed = cursor.at() < block.replayed;
     let outcome = cursor.object(|cursor, key| match (key, cursor.peek()) {
         ("hits" | "responses" | "docs" | "rawResponse", Some(b'{' | b'[')) => {
             value(block, cursor, sink, document)
         }
         ("_source" | "doc", Some(b'{')) => document(cursor, sink),
         ("timed_out", _) => {
-            if cursor.boolean()? == Some(true) && !is_replayed {
+            if cursor.boolean()? == Some(true) {
                 sink.partial("the search timed out");
             }
             Ok(())
         }
         ("_shards", Some(b'{')) => {
             let failed = failed_shards(cursor)?;
-            if failed > 0 && !is_replayed {
+            if failed > 0 {
                 sink.partial(&format!("{failed} shards did not answer the search"));
             }
             Ok(())

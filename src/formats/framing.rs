@@ -44,6 +44,9 @@ pub struct JsonFraming {
     /// Arrays, named by the key they stand under, between whose elements a cut may be made. At most
     /// 32.
     pub arrays: &'static [ArrayRule],
+    /// Members that the elements of these arrays cannot be understood without: after a cut they are
+    /// repeated. Every other member is given out once.
+    pub context: &'static [&'static str],
     /// Whether a cut may be made between the elements of an array at the top, or of an array that
     /// is itself an element of one at the top.
     pub top_level_arrays: bool,

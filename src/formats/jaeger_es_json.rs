@@ -125,6 +125,7 @@ impl<'a> Decoder<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::framing::Splitter;
     use super::super::whole::testing::{Told, decode};
     use super::super::{Detection, detect};
     use super::*;
@@ -174,6 +175,23 @@ mod tests {
             assert_eq!(told.serials, [0, 0]);
             let found = detect(&Head::new(text.as_bytes()));
             assert!(matches!(found, Detection::Known(format) if format.info().name == INFO.name), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_search_says_behind_a_cut_is_told_once() {
+        let hit = format!(r#"{{"_source":{}}}"#, document(""));
+        for (before, behind) in [(r#""timed_out":true,"#, ""), ("", r#","timed_out":true"#)] {
+            let text = format!(r#"{{{before}"hits":{{"hits":[{hit},{hit},{hit}]}}{behind}}}"#);
+            let mut splitter =
+                Splitter::with_block_bytes(JaegerEsJson.framing(), &Limits::default(), hit.len());
+            let mut reader = text.as_bytes();
+            let mut told = Told::default();
+            while let Some(block) = splitter.next_block(&mut reader).unwrap() {
+                JaegerEsJson.decode(&block, &Limits::default(), &mut told);
+            }
+            assert_eq!(told.spans().len(), 3, "{text}");
+            assert_eq!(told.partial, ["the search timed out"], "{text}");
         }
     }
 

@@ -42,7 +42,7 @@ static INFO: FormatInfo = FormatInfo {
 };
 
 static FRAMING: JsonFraming =
-    JsonFraming { arrays: &[ArrayRule { key: "data", needs: None }], top_level_arrays: true };
+    JsonFraming { arrays: &[ArrayRule { key: "data", needs: None }], context: &[], top_level_arrays: true };
 
 /// Times and durations are in microseconds.
 const UNIT_NS: i64 = 1_000;
@@ -213,7 +213,7 @@ impl<'a> Decoder<'a> {
                         trace.truncated |= says_truncated(&warning);
                     }
                 }
-                "errors" => self.errors(cursor, sink)?,
+                "errors" => Self::errors(cursor, sink)?,
                 _ => cursor.skip()?,
             }
             Ok(())
@@ -233,8 +233,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// What Jaeger could not answer, in the envelope beside what it could.
-    fn errors(&self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
-        let is_replayed = cursor.at() < self.block.replayed;
+    fn errors(cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         cursor.array(|cursor| {
             if cursor.peek() != Some(b'{') {
                 return cursor.skip();
@@ -248,9 +247,7 @@ impl<'a> Decoder<'a> {
                 }
                 Ok(())
             })?;
-            if !is_replayed {
-                sink.partial(&error_sentence(&message, &trace_id));
-            }
+            sink.partial(&error_sentence(&message, &trace_id));
             Ok(())
         })?;
         Ok(())

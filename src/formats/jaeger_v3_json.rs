@@ -31,6 +31,7 @@ static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "scopeSpans", needs: Some("resource") },
         ArrayRule { key: "spans", needs: Some("scope") },
     ],
+    context: &["resource", "scope"],
     top_level_arrays: true,
 };
 
@@ -50,33 +51,27 @@ impl Format for JaegerV3Json {
     fn decode(&self, block: &Block, limits: &Limits, sink: &mut dyn SpanSink) {
         let mut otlp = Decoder::new(block);
         let mut heeding = Heeding(sink);
-        each_value(block, limits, &mut heeding, |cursor, sink| value(&mut otlp, block, cursor, sink));
+        each_value(block, limits, &mut heeding, |cursor, sink| value(&mut otlp, cursor, sink));
     }
 }
 
-fn value<'a>(
-    otlp: &mut Decoder<'a>,
-    block: &Block,
-    cursor: &mut Cursor<'a>,
-    sink: &mut dyn SpanSink,
-) -> Result<()> {
+fn value<'a>(otlp: &mut Decoder<'a>, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
     match cursor.peek() {
-        Some(b'[') => return cursor.array(|cursor| value(otlp, block, cursor, sink)).map(drop),
+        Some(b'[') => return cursor.array(|cursor| value(otlp, cursor, sink)).map(drop),
         Some(b'{') => {}
         Some(_) if cursor.is_inside() => return cursor.skip(),
         _ => return Err(JsonError::Unexpected("expected a JSON object")),
     }
     cursor.object(|cursor, key| match (key, cursor.peek()) {
         ("result", Some(b'{' | b'[')) => otlp.root(cursor, sink),
-        ("error", Some(b'{')) => error(block, cursor, sink),
+        ("error", Some(b'{')) => error(cursor, sink),
         _ => cursor.skip(),
     })?;
     Ok(())
 }
 
 /// An error behind the results of a stream: what was found before it is not all.
-fn error(block: &Block, cursor: &mut Cursor<'_>, sink: &mut dyn SpanSink) -> Result<()> {
-    let is_replayed = cursor.at() < block.replayed;
+fn error(cursor: &mut Cursor<'_>, sink: &mut dyn SpanSink) -> Result<()> {
     let mut message = None;
     cursor.object(|cursor, key| {
         match key {
@@ -85,9 +80,7 @@ fn error(block: &Block, cursor: &mut Cursor<'_>, sink: &mut dyn SpanSink) -> Res
         }
         Ok(())
     })?;
-    if !is_replayed {
-        sink.partial(message.as_deref().unwrap_or("an error without a message"));
-    }
+    sink.partial(message.as_deref().unwrap_or("an error without a message"));
     Ok(())
 }
 

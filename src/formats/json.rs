@@ -663,7 +663,12 @@ pub(super) fn log_prefix(text: &[u8]) -> Option<usize> {
 /// Whether the rest of this line is a JSON object, so that what stands before it is none of it.
 pub(super) fn is_object_line(text: &[u8], limits: &Limits) -> bool {
     let mut cursor = Cursor::new(first_line(text), limits);
-    cursor.peek() == Some(b'{') && cursor.plain_value().is_ok() && cursor.peek().is_none()
+    cursor.peek() == Some(b'{')
+        && match cursor.plain_value() {
+            Ok(_) => cursor.peek().is_none(),
+            // It is named when the object is read.
+            Err(error) => matches!(error, JsonError::Limit(_)),
+        }
 }
 
 /// Whether this line begins with a time or level in brackets, which must not pass for an array.
@@ -702,7 +707,7 @@ fn resync(bytes: &[u8], start: usize, failed: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::whole::testing::{Told, decode, decode_block};
+    use super::super::whole::testing::{Told, decode, decode_block, decode_within};
     use super::super::{Format, by_name};
     use super::*;
 
@@ -750,6 +755,17 @@ mod tests {
     fn many_values_in_one_line_take_linear_time() {
         let told = otlp(&"{}".repeat(200_000));
         assert!(told.unreadable.is_empty() && told.spans().is_empty());
+    }
+
+    #[test]
+    fn a_bound_behind_the_prefix_of_a_log_is_named() {
+        let limits = Limits { max_string: 16, ..Limits::default() };
+        let text = format!("2026-01-01 {{\"x\":\"{}\"}}\n", "a".repeat(17));
+        let told = decode_within(format("otlp-json"), text, &limits);
+        assert_eq!(
+            (told.limits.as_slice(), told.unreadable.as_slice()),
+            ([Limit::String].as_slice(), &[][..])
+        );
     }
 
     #[test]

@@ -52,6 +52,7 @@ static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "instrumentationLibrarySpans", needs: Some("resource") },
         ArrayRule { key: "spans", needs: Some("scope") },
     ],
+    context: &["resource", "scope"],
     top_level_arrays: true,
 };
 

@@ -92,6 +92,7 @@ static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "spans", needs: None },
         ArrayRule { key: "events", needs: Some("columns") },
     ],
+    context: &["columns", "meta", "isSubTree", "hasMore", "timestamp", "time_unix", "__time"],
     top_level_arrays: true,
 };
 
@@ -368,11 +369,11 @@ impl<'a> Decoder<'a> {
                 return Ok(true);
             }
             "warning" if holds_rows => {
-                self.warning(cursor, sink)?;
+                Self::warning(cursor, sink)?;
                 return Ok(true);
             }
             "nextCursor" => {
-                self.next_cursor(cursor, sink)?;
+                Self::next_cursor(cursor, sink)?;
                 return Ok(true);
             }
             _ => return Ok(false),
@@ -393,9 +394,8 @@ impl<'a> Decoder<'a> {
 
     /// What the backend says beside an answer that was successful: that the time range lies outside
     /// of the trace, that keys are ambiguous.
-    fn warning(&self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
+    fn warning(cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         const LONGEST: usize = 200;
-        let is_replayed = cursor.at() < self.block.replayed;
         let mut messages = Vec::new();
         cursor.object(|cursor, key| match key {
             "message" => {
@@ -418,7 +418,7 @@ impl<'a> Decoder<'a> {
             _ => cursor.skip(),
         })?;
         messages.retain(|message| !message.is_empty());
-        if !messages.is_empty() && !is_replayed {
+        if !messages.is_empty() {
             let text: String = messages.join("; ").chars().take(LONGEST).collect();
             sink.partial(&format!("SigNoz warns: {text}"));
         }
@@ -426,10 +426,9 @@ impl<'a> Decoder<'a> {
     }
 
     /// A cursor says that the rows ended at the limit of the request.
-    fn next_cursor(&self, cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
-        let is_replayed = cursor.at() < self.block.replayed;
+    fn next_cursor(cursor: &mut Cursor<'a>, sink: &mut dyn SpanSink) -> Result<()> {
         let text = cursor.string_or_skip()?.unwrap_or_default();
-        if !text.is_empty() && !is_replayed {
+        if !text.is_empty() {
             sink.partial("SigNoz has more rows than this answer holds (nextCursor)");
         }
         Ok(())

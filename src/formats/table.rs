@@ -291,8 +291,8 @@ mod tests {
     fn a_row_that_is_too_long_is_a_record() {
         let format = by_name("signoz-table").unwrap();
         let text = format!("trace_id\tspan_id\ttimestamp\n1\t2\t{}\n", "3".repeat(100));
-        for (max_record, max_string, limit) in [(104, 1000, Limit::Record), (1000, 99, Limit::String)] {
-            let limits = Limits { max_record, max_string, ..Limits::default() };
+        for (max_string, max_record, limit) in [(1000, 104, Limit::Record), (99, 1000, Limit::String)] {
+            let limits = Limits { max_string, max_record, ..Limits::default() };
             assert_eq!(decode_within(format, text.as_str(), &limits).limits, [limit]);
         }
         let limits = Limits { max_record: 105, max_string: 100, ..Limits::default() };

@@ -35,7 +35,7 @@ static INFO: FormatInfo = FormatInfo {
     },
 };
 
-static FRAMING: JsonFraming = JsonFraming { arrays: &[], top_level_arrays: true };
+static FRAMING: JsonFraming = JsonFraming { arrays: &[], context: &[], top_level_arrays: true };
 
 /// Times and durations are in microseconds.
 const UNIT_NS: i64 = 1_000;

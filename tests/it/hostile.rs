@@ -153,9 +153,15 @@ fn check_bounded(name: &str, bytes: &[u8], arguments: &[&str]) -> Ran {
     ran(command.timeout(Duration::from_secs(300)))
 }
 
+/// Name, bytes, further arguments, the flag of the bound that is reached.
+#[cfg(target_os = "linux")]
+type HostileRun = (&'static str, Vec<u8>, &'static [&'static str], Option<&'static str>);
+
 #[cfg(target_os = "linux")]
 #[test]
 fn hostile_input_stays_within_bounds() {
+    const OTLP: &[&str] = &["--input-format", "otlp-json"];
+    const PROTOBUF: &[&str] = &["--input-format", "otlp-protobuf"];
     const HEAD: &str = r#"{"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":["#;
     const SPAN: &str =
         r#"{"traceId":"1","spanId":"2","name":"n","startTimeUnixNano":"1","endTimeUnixNano":"2"}"#;
@@ -164,21 +170,19 @@ fn hostile_input_stays_within_bounds() {
     let frame = |payload: &[u8]| [&(payload.len() as u32).to_be_bytes(), payload].concat();
     let zstd_bomb =
         zstd::encode_all([line.as_bytes(), &vec![b' '; 64 << 20]].concat().as_slice(), 1).unwrap();
-    let otlp = ["--input-format", "otlp-json"];
-    let protobuf = ["--input-format", "otlp-protobuf"];
-    let runs: &[(&str, Vec<u8>, &[&str], Option<&str>)] = &[
+    let runs: [HostileRun; 15] = [
         ("deep", format!("{line}{}", "[".repeat(4 << 20)).into(), &[], Some("--max-depth")),
         (
             "deep in a span",
             format!("{HEAD}{{\"x\":{}", "[".repeat(4 << 20)).into(),
-            &otlp,
+            OTLP,
             Some("--max-depth"),
         ),
         ("string", format!("{line}{{\"a\":\"{}\"}}", filler(20 << 20)).into(), &[], Some("--max-string")),
         ("record", format!("{line}{{\"a\":\"{}", filler(40 << 20)).into(), &[], Some("--max-record")),
         ("values in a line", format!("{line}{}", "{}".repeat(1 << 20)).into(), &[], None),
         ("empty spans", format!("{HEAD}{SPAN}{}", ",{}".repeat(1 << 20)).into(), &[], None),
-        ("numbers", format!("{HEAD}{{\"spanId\":{}", "1".repeat(4 << 20)).into(), &otlp, None),
+        ("numbers", format!("{HEAD}{{\"spanId\":{}", "1".repeat(4 << 20)).into(), OTLP, None),
         ("names", format!("{line}{{{}", "\"k\":1,".repeat(1 << 20)).into(), &[], None),
         ("quotes", format!("trace_id,span_id,timestamp\na,b,1\na,b,\"{}", filler(8 << 20)).into(), &[], None),
         ("columns", format!("trace_id,span_id,timestamp{}\n1,2,3\n", ",".repeat(1 << 20)).into(), &[], None),
@@ -190,8 +194,8 @@ fn hostile_input_stays_within_bounds() {
         ),
         (
             "lengths",
-            [b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f".as_slice(), &[0; 1 << 20]].concat(),
-            &protobuf,
+            [b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f".as_slice(), &vec![0; 1 << 20]].concat(),
+            PROTOBUF,
             Some("--max-record"),
         ),
         (
@@ -204,7 +208,7 @@ fn hostile_input_stays_within_bounds() {
         ("bomb in a frame", [frame(line.as_bytes()), frame(&zstd_bomb)].concat(), &[], Some("--max-record")),
     ];
     for (name, bytes, arguments, flag) in runs {
-        let ran = check_bounded(name, bytes, arguments);
+        let ran = check_bounded(name, &bytes, arguments);
         assert!((0..=3).contains(&ran.code), "{name}: {} {}", ran.code, ran.stderr);
         let report = ran.report();
         let flags: Vec<&str> =

@@ -23,13 +23,9 @@ struct Frame {
     is_array: bool,
     /// An object with nothing but objects around it.
     is_wrapper: bool,
-    /// Elements of an array that may be cut stand inside, so a replay leaves this member out.
-    delivered: bool,
     /// Length of the replay text before the key of this container.
     replay_before: usize,
-    /// Index where the members begin that the replay text lacks; `None` until the next key.
-    members_from: Option<usize>,
-    /// The latest key with its quotes.
+    /// The latest key with its quotes; `(0, 0)` when it is not in the buffer.
     key: (usize, usize),
     /// Bit `i`: the member that rule `i` needs is complete.
     needs_seen: u32,
@@ -49,7 +45,7 @@ pub(super) struct Scanner {
     last: u8,
     /// A bracket did not match: nothing is known until a line begins a new value.
     broken: bool,
-    /// The text that opens `frames` again with the members they had.
+    /// The text that opens `frames` again with what their elements cannot be understood without.
     replay: Vec<u8>,
     top_cut: Option<usize>,
     inside_cut: Option<usize>,
@@ -104,8 +100,7 @@ impl Scanner {
         self.forget();
         self.frames.clone_from(&self.saved_frames);
         for frame in &mut self.frames {
-            // Indexes into the buffer that is gone; each frame has an array that was delivered.
-            frame.members_from = None;
+            // Indexes into the buffer that is gone.
             frame.key = (0, 0);
         }
         self.replay.clone_from(&self.saved_replay);
@@ -214,11 +209,11 @@ impl Scanner {
         }
         if let Some(object) = self.frames.last_mut().filter(|frame| !frame.is_array) {
             object.key = (start, self.at);
-            object.members_from.get_or_insert(start);
         }
     }
 
-    /// Notes which member of an object on the path is complete.
+    /// Notes which member of an object on the path is complete, and keeps it for the replay if others
+    /// cannot be understood without it.
     fn member_ends(&mut self, bytes: &[u8], rules: &JsonFraming) {
         if !self.opaque.is_empty() {
             return;
@@ -226,14 +221,16 @@ impl Scanner {
         let Some(object) = self.frames.last_mut().filter(|frame| !frame.is_array) else {
             return;
         };
-        let key = key_text(bytes, object.key);
+        // Taken, because in damaged JSON a second comma may follow.
+        let (start, end) = std::mem::take(&mut object.key);
+        let key = key_text(bytes, (start, end));
         for (index, rule) in rules.arrays.iter().enumerate().take(32) {
             if rule.needs.is_some_and(|needs| needs.as_bytes() == key) {
                 object.needs_seen |= 1 << index;
             }
-            if rule.key.as_bytes() == key {
-                object.members_from = None;
-            }
+        }
+        if rules.context.iter().any(|context| context.as_bytes() == key) {
+            self.replay.extend_from_slice(&bytes[start..=self.at]);
         }
     }
 
@@ -247,19 +244,12 @@ impl Scanner {
             return Ok(());
         }
         let is_wrapper = !is_array && self.frames.last().is_none_or(|parent| parent.is_wrapper);
-        let mut from = self.at;
-        if let Some(parent) = self.frames.last_mut().filter(|parent| !parent.is_array) {
-            from = parent.key.0;
-            let members = bytes.get(parent.members_from.unwrap_or(from)..from).unwrap_or_default();
-            self.replay.extend_from_slice(members);
-            parent.members_from = Some(from);
-        }
+        let parent = self.frames.last().filter(|parent| !parent.is_array);
+        let from = parent.map_or(self.at, |parent| parent.key.0);
         self.frames.push(Frame {
             is_array,
             is_wrapper,
-            delivered: is_array,
             replay_before: self.replay.len(),
-            members_from: None,
             key: (0, 0),
             needs_seen: 0,
         });
@@ -278,8 +268,9 @@ impl Scanner {
         match (parent.is_array, is_array) {
             (true, true) => self.frames.len() == 1 && rules.top_level_arrays,
             (true, false) => true,
-            (false, false) => self.last == b':' && parent.is_wrapper,
-            (false, true) => self.last == b':' && may_cut(bytes, rules, parent),
+            (false, _) if self.last != b':' || parent.key == (0, 0) => false,
+            (false, false) => parent.is_wrapper,
+            (false, true) => may_cut(bytes, rules, parent),
         }
     }
 
@@ -290,12 +281,6 @@ impl Scanner {
             self.broken = frame.is_array != (byte == b']');
             self.replay.truncate(frame.replay_before);
             self.saved_len = self.saved_len.min(frame.replay_before);
-            if frame.delivered
-                && let Some(parent) = self.frames.last_mut()
-            {
-                parent.members_from = None;
-                parent.delivered = true;
-            }
         }
         if !self.broken && self.opaque.is_empty() {
             self.value_ends();
@@ -367,7 +352,7 @@ fn key_text(bytes: &[u8], (start, end): (usize, usize)) -> &[u8] {
     bytes.get(start + 1..end.saturating_sub(1)).unwrap_or_default()
 }
 
-const NO_CUTS: JsonFraming = JsonFraming { arrays: &[], top_level_arrays: false };
+const NO_CUTS: JsonFraming = JsonFraming { arrays: &[], context: &[], top_level_arrays: false };
 
 /// Whether the first line with text is one complete JSON container, `None` while that line is not
 /// complete.

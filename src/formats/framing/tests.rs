@@ -11,11 +11,13 @@ static OTLP: JsonFraming = JsonFraming {
         ArrayRule { key: "scopeSpans", needs: Some("resource") },
         ArrayRule { key: "spans", needs: Some("scope") },
     ],
+    context: &["resource", "scope"],
     top_level_arrays: true,
 };
 
 static JAEGER: JsonFraming = JsonFraming {
     arrays: &[ArrayRule { key: "data", needs: None }, ArrayRule { key: "spans", needs: Some("processes") }],
+    context: &["processes"],
     top_level_arrays: true,
 };
 
@@ -169,6 +171,28 @@ fn cuts_jaeger_data_and_never_attributes_of_that_name() {
         .flat_map(|value| items(&value["data"]).to_vec())
         .collect();
     assert_eq!(seen, traces);
+}
+
+#[test]
+fn only_what_elements_need_is_repeated_after_a_cut() {
+    let text =
+        r#"{"spans":[{"id":0}],"processes":{},"errors":[1],"data":[{"id":1},{"id":2}],"spans":[{"id":3}]}"#;
+    let blocks = json(&JAEGER, 1, text);
+    let last = String::from_utf8(blocks.last().unwrap().bytes.clone()).unwrap();
+    assert!(last.starts_with(r#"{"processes":{},"#), "{last}");
+    let all: String = blocks.iter().map(|block| String::from_utf8_lossy(&block.bytes).into_owned()).collect();
+    for id in 0..4 {
+        assert_eq!(all.matches(&format!(r#"{{"id":{id}}}"#)).count(), 1, "{all}");
+    }
+    assert_eq!(all.matches("errors").count(), 1, "{all}");
+}
+
+#[test]
+fn commas_without_members_repeat_nothing() {
+    let commas = ",".repeat(10_000);
+    let text = format!(r#"{{"processes":{{}}{commas}"data":[{{}},{{}},{{}}]}}"#);
+    let decoded: usize = json(&JAEGER, 1, &text).iter().map(|block| block.bytes.len()).sum();
+    assert!(decoded < text.len() + 200, "{decoded} of {}", text.len());
 }
 
 #[test]
