@@ -168,7 +168,7 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     seen.finish();
     let mut corpus = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
     corpus.merge(without_samples);
-    corpus.finish();
+    corpus.finish(&store.names);
     let case = Case { seen: &seen, corpus: &corpus, names: &store.names, inputs };
     let mut findings: Vec<Finding> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.judge(&case)).collect();
