@@ -167,6 +167,13 @@ impl Corpus {
         self.joined.get(&(parent, site)).copied().unwrap_or_default()
     }
 
+    /// How often each site has which as parent: parent, site, spans; by their numbers.
+    pub fn joined_pairs(&self) -> Vec<(SiteId, SiteId, u64)> {
+        let mut pairs: Vec<_> = self.joined.iter().map(|(edge, count)| (edge.0, edge.1, *count)).collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
     /// All edges between exit and entry sites, by their sites.
     pub fn edges(&self, names: &Names) -> Vec<Edge> {
         let is_hop = |exit: SiteId, entry: SiteId| {

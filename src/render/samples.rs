@@ -23,6 +23,8 @@ pub(super) fn healthy() -> Report {
         },
         coverage: Coverage { records_seen: 12_345, ..Coverage::default() },
         findings: Vec::new(),
+        edges: Vec::new(),
+        edges_total: 0,
         verdict: Verdict::Pass,
         reasons: Vec::new(),
         exit_code: 0,
