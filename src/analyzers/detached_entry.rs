@@ -68,8 +68,8 @@ fn finding(case: &Case<'_>, edge: &BrokenEdge) -> Finding {
         unique: edge.pairs.iter().filter(|pair| pair.candidates == 1).count() as u64,
         messages: is_message,
     };
-    let verb = if is_message { "gets messages" } else { "is called" };
-    let title = format!("{} {verb} by {} without context", label(&to), from.service_name());
+    let verb = if is_message { "gets messages from" } else { "is called by" };
+    let title = format!("{} {verb} {} without context", label(&to), from.service_name());
     let mut finding =
         Finding::between(&RULE, Some(from), Some(to), pairs, traces.len() as u64, title, proof);
     finding.hop = Some((edge.exit, edge.entry));

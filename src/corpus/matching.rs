@@ -383,12 +383,12 @@ impl<'m> Matching<'m> {
         calls.len() as u32
     }
 
-    /// Typical delays by edge: those of its joined hops, else those of the entries that have only one
-    /// candidate.
+    /// Typical delays by edge: those of its joined hops, else those of the entries that only one call
+    /// comes into question for.
     fn typical_delays(&self, candidates: &[Vec<u32>]) -> BTreeMap<(SiteId, SiteId), Typical> {
         let mut unique: BTreeMap<(SiteId, SiteId), Vec<(i64, Option<i64>)>> = BTreeMap::new();
         for (entry, exits) in self.entries.iter().zip(candidates) {
-            let [exit] = exits.as_slice() else { continue };
+            let Some(exit) = exits.first().filter(|_| self.distinct_calls(exits) == 1) else { continue };
             let exit = &self.exits[*exit as usize];
             let (delay, rest) = self.delay(exit, entry);
             unique.entry(self.edge_of(exit, entry)).or_default().push((delay, (rest >= 0).then_some(rest)));
