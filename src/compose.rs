@@ -19,9 +19,9 @@ use crate::model::value::first_of;
 use crate::model::{self, SpanId, TraceId, Value};
 use crate::read::ReadInput;
 use crate::report::{
-    self, Capabilities, Cause, Coverage, EdgeClock, Evidence, Exemplar, FindingState, Input, LimitReached, Location, NotJudged,
-    Occurrence, PartialSource, RateUnit, Reject, RepairCount, Report, SCHEMA, Severity, SeverityCounts, Summary, Tool,
-    Unreadable, Verdict, Via,
+    self, Capabilities, Cause, Coverage, EdgeClock, Evidence, Exemplar, FindingState, Input, LimitReached,
+    Location, NotJudged, Occurrence, PartialSource, RateUnit, Reject, RepairCount, Report, SCHEMA, Severity,
+    SeverityCounts, Summary, Tool, Unreadable, Verdict, Via,
 };
 use crate::store::accounting::Accounting;
 use crate::store::partition::index_of_span;

@@ -571,10 +571,14 @@ impl Evidence {
                 format!("both sides name the same message in {}", count(*pairs, "pair", "pairs"))
             }
             Self::SampledHops { kept, seen } => {
-                format!("counted in a sample: {kept} of {seen} unanswered calls and roots, whole stretches of time")
+                format!(
+                    "counted in a sample: {kept} of {seen} unanswered calls and roots, whole stretches of time"
+                )
             }
             Self::SiblingExits { doubled, calls } => {
-                format!("{doubled} of {calls} calls have two sibling spans with equal times, and one root for both")
+                format!(
+                    "{doubled} of {calls} calls have two sibling spans with equal times, and one root for both"
+                )
             }
             Self::EveryHopBroken { service, callers, callees, broken, joined } => {
                 every_hop_broken(service, *callers, *callees, *broken, *joined)

@@ -70,8 +70,7 @@ fn finding(case: &Case<'_>, edge: &BrokenEdge) -> Finding {
     };
     let verb = if is_message { "gets messages from" } else { "is called by" };
     let title = format!("{} {verb} {} without context", label(&to), from.service_name());
-    let mut finding =
-        Finding::between(&RULE, Some(from), Some(to), pairs, traces.len() as u64, title, proof);
+    let mut finding = Finding::between(&RULE, Some(from), Some(to), pairs, traces.len() as u64, title, proof);
     finding.hop = Some((edge.exit, edge.entry));
     finding.confidence = Confidence::High;
     let scope = &case.names.site(edge.entry).scope;

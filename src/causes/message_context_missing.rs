@@ -25,10 +25,10 @@ pub(super) static CAUSE: Cause = Cause {
             code: "// producer\n\
                    const carrier = {};\n\
                    propagation.inject(context.active(), carrier);\n\
-                   await queue.add(name, { ...data, otel: carrier });\n\
+                   queue.add(name, { ...data, otel: carrier });\n\
                    // worker\n\
                    const parent = propagation.extract(ROOT_CONTEXT, job.data.otel ?? {});\n\
-                   await context.with(parent, () => handle(job));",
+                   return context.with(parent, () => handle(job));",
         },
         Fix {
             at: At::Caller,

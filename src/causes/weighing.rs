@@ -210,9 +210,8 @@ impl Services {
 
     fn every_hop_broken(&self, names: &Names, service: ServiceId) -> (Evidence, bool) {
         let directions = || self.0.get(&service).into_iter().flatten();
-        let partners = |is_caller: bool| {
-            directions().filter(|((_, caller), _)| *caller == is_caller).count() as u64
-        };
+        let partners =
+            |is_caller: bool| directions().filter(|((_, caller), _)| *caller == is_caller).count() as u64;
         let evidence = Evidence::EveryHopBroken {
             service: service_name(names, service),
             callers: partners(true),
@@ -266,7 +265,10 @@ fn lost_between(case: &Case<'_>, edge: &BrokenEdge, services: &Services) -> Why 
         .into_iter()
         .map(|service| (service, services.joined(service)))
         .filter(|(_, joined)| *joined > 0)
-        .map(|(service, joined)| Evidence::OtherHopsWork { service: service_name(case.names, service), joined })
+        .map(|(service, joined)| Evidence::OtherHopsWork {
+            service: service_name(case.names, service),
+            joined,
+        })
         .collect();
     match working.len() {
         2 => Why::only(&header_stripped::CAUSE, Confidence::High, working),

@@ -209,7 +209,9 @@ pub(super) fn unknown_rule(rule: &str, rules: &[&str]) -> String {
 /// What to say about something to explain that does not exist.
 pub(super) fn unknown_rule_or_cause(name: &str, names: &[&str]) -> String {
     let hint = suggest::hint(name, names.iter().copied());
-    format!("there is no rule or cause `{name}`{hint}\n  `tracemend rules` lists the rules; findings name causes")
+    format!(
+        "there is no rule or cause `{name}`{hint}\n  `tracemend rules` lists the rules; findings name causes"
+    )
 }
 
 /// Without a command, a single word that is no file is most likely a command typed wrong.

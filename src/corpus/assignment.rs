@@ -55,7 +55,8 @@ fn solve(conflict: &[Candidate], pairs: &mut Vec<(u32, u32)>) {
     for candidate in conflict {
         let ends = (candidate.left, candidate.right);
         let (row, column) = if is_turned { (ends.1, ends.0) } else { ends };
-        let (row, column) = (rows.partition_point(|at| *at < row), columns.partition_point(|at| *at < column));
+        let (row, column) =
+            (rows.partition_point(|at| *at < row), columns.partition_point(|at| *at < column));
         costs[row][column] = costs[row][column].min(candidate.cost);
     }
     for (row, column) in least_cost(&costs).into_iter().enumerate() {
@@ -148,7 +149,10 @@ mod tests {
     use super::*;
 
     fn candidates(costs: &[(u32, u32, f64)]) -> Vec<Candidate> {
-        costs.iter().map(|(left, right, cost)| Candidate { left: *left, right: *right, cost: *cost }).collect()
+        costs
+            .iter()
+            .map(|(left, right, cost)| Candidate { left: *left, right: *right, cost: *cost })
+            .collect()
     }
 
     #[test]

@@ -98,6 +98,10 @@ impl ClockReader {
     }
 }
 
+/// Delays of hops by client and server site: from start to start, and from end to end where the
+/// server ends first; ns.
+pub(super) type DelaysByEdge = BTreeMap<(SiteId, SiteId), Vec<(i64, Option<i64>)>>;
+
 /// Call-like hops between processes.
 #[derive(Debug)]
 pub struct ClockPairs {
@@ -222,8 +226,8 @@ impl ClockPairs {
 
     /// By client and server site, how long after its client each server span starts, and how long
     /// before it ends, ns; the latter is `None` for late ends.
-    pub(super) fn delays(&self, names: &Names) -> BTreeMap<(SiteId, SiteId), Vec<(i64, Option<i64>)>> {
-        let mut delays: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    pub(super) fn delays(&self, names: &Names) -> DelaysByEdge {
+        let mut delays = DelaysByEdge::new();
         for hop in self.hops.finished() {
             let edge = (names.site_of(hop.client), names.site_of(hop.server));
             let rest_ns = (hop.low_ns > UNBOUNDED_LOW).then_some(-hop.low_ns);

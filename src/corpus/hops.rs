@@ -180,9 +180,8 @@ impl Hops {
     /// The kept exits that nothing answers and nothing links to, and the kept entries that are roots,
     /// each by start. What has equal times is ordered by ids.
     pub(super) fn sides(&self, names: &Names) -> [Vec<UnjoinedSpan>; 2] {
-        let is_linked = |span: &UnjoinedSpan| {
-            self.linked.binary_search(&hash_span(span.trace_id, span.span_id)).is_ok()
-        };
+        let is_linked =
+            |span: &UnjoinedSpan| self.linked.binary_search(&hash_span(span.trace_id, span.span_id)).is_ok();
         let all = self.unjoined.finished().iter().copied();
         let (mut entries, mut exits): (Vec<_>, Vec<_>) =
             all.partition(|span| names.operation(span.operation).kind.is_entry());

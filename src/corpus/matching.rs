@@ -10,10 +10,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assignment::{Candidate, assign};
-use super::clocks::{ClockPairs, ClockReader};
+use super::clocks::{ClockPairs, ClockReader, DelaysByEdge};
 use super::hops::{Hops, UnjoinedSpan};
 use crate::model::SpanKind;
-use crate::model::boundary::{ANY_SEGMENT, Protocol};
+use crate::model::boundary::{ANY_SEGMENT, Boundary, Protocol};
 use crate::store::{Names, SiteId};
 
 /// An edge of which hops were found in two traces, beyond chance.
@@ -141,7 +141,7 @@ struct Matching<'m> {
     waits: BTreeMap<Call<'m>, i64>,
     offsets: BTreeMap<(ClockReader, ClockReader), i64>,
     largest_offset_ns: i64,
-    delays: BTreeMap<(SiteId, SiteId), Vec<(i64, Option<i64>)>>,
+    delays: DelaysByEdge,
 }
 
 impl<'m> Matching<'m> {
@@ -320,8 +320,7 @@ impl<'m> Matching<'m> {
         let doubled = self.doubled(&alone);
         let mut pairs: BTreeMap<(SiteId, SiteId), Vec<Pair>> = BTreeMap::new();
         for (entry_number, exit_number) in assigned {
-            let (entry, exit) =
-                (self.entries[entry_number as usize], self.exits[exit_number as usize]);
+            let (entry, exit) = (self.entries[entry_number as usize], self.exits[exit_number as usize]);
             pairs.entry(self.edge_of(&exit, &entry)).or_default().push(Pair {
                 exit,
                 entry,
@@ -335,7 +334,12 @@ impl<'m> Matching<'m> {
             exit: edge.0,
             entry: edge.1,
             protocol: self.names.boundaries[pairs[0].entry.boundary as usize].protocol,
-            chance: chances.remove(&edge).unwrap_or(Chance { entries: 0, paired: 0, expected: 1.0, ln_p: 0.0 }),
+            chance: chances.remove(&edge).unwrap_or(Chance {
+                entries: 0,
+                paired: 0,
+                expected: 1.0,
+                ln_p: 0.0,
+            }),
             pairs,
         });
         edges.collect()
@@ -362,7 +366,8 @@ impl<'m> Matching<'m> {
         let mut doubled = BTreeSet::new();
         for two in clients.windows(2) {
             let (one, other) = (call(two[0]), call(two[1]));
-            let is_one_call = (one.0, one.1, one.2, one.3, one.4) == (other.0, other.1, other.2, other.3, other.4)
+            let is_one_call = (one.0, one.1, one.2, one.3, one.4)
+                == (other.0, other.1, other.2, other.3, other.4)
                 && other.5 - one.5 <= SAME_TIME_NS;
             if is_one_call && paired.contains(&two[0]) != paired.contains(&two[1]) {
                 doubled.extend(two);
@@ -386,7 +391,7 @@ impl<'m> Matching<'m> {
     /// Typical delays by edge: those of its joined hops, else those of the entries that only one call
     /// comes into question for.
     fn typical_delays(&self, candidates: &[Vec<u32>]) -> BTreeMap<(SiteId, SiteId), Typical> {
-        let mut unique: BTreeMap<(SiteId, SiteId), Vec<(i64, Option<i64>)>> = BTreeMap::new();
+        let mut unique = DelaysByEdge::new();
         for (entry, exits) in self.entries.iter().zip(candidates) {
             let Some(exit) = exits.first().filter(|_| self.distinct_calls(exits) == 1) else { continue };
             let exit = &self.exits[*exit as usize];
@@ -416,18 +421,12 @@ impl<'m> Matching<'m> {
     fn cost(&self, typical: Option<&Typical>, exit: &UnjoinedSpan, entry: &UnjoinedSpan) -> f64 {
         let typical = typical.copied().unwrap_or_default();
         let (delay, rest) = self.delay(exit, entry);
-        let distance = |value: i64, typical: i64, spread: i64| {
-            ((value - typical).unsigned_abs() as f64 / spread.max(TOLERANCE_NS) as f64).ln_1p()
-        };
-        let start = distance(delay, typical.delay_ns, typical.delay_spread_ns);
+        let start = typical.start.distance(delay);
         let is_message = self.names.operation(exit.operation).kind == SpanKind::Producer;
-        if is_message { start } else { start + distance(rest, typical.rest_ns, typical.rest_spread_ns) }
+        if is_message { start } else { start + typical.end.distance(rest) }
     }
 
-    fn chances(
-        &self,
-        pairs: &BTreeMap<(SiteId, SiteId), Vec<Pair>>,
-    ) -> BTreeMap<(SiteId, SiteId), Chance> {
+    fn chances(&self, pairs: &BTreeMap<(SiteId, SiteId), Vec<Pair>>) -> BTreeMap<(SiteId, SiteId), Chance> {
         let moves = pairs.iter().map(|(edge, pairs)| (*edge, self.typical_opening(pairs)));
         let moves: BTreeMap<(SiteId, SiteId), i64> = moves.collect();
         let mut counts: BTreeMap<(SiteId, SiteId), (u64, u64)> = BTreeMap::new();
@@ -487,30 +486,43 @@ fn chance(entries: u64, paired: u64, met: u64) -> Chance {
     Chance { entries, paired, expected, ln_p }
 }
 
-/// Delays of the hops of an edge: medians and spreads, ns.
+/// Delays of the hops of an edge, from start to start and from end to end.
 #[derive(Clone, Copy, Debug, Default)]
 struct Typical {
-    delay_ns: i64,
-    delay_spread_ns: i64,
-    rest_ns: i64,
-    rest_spread_ns: i64,
+    start: Centre,
+    end: Centre,
+}
+
+/// Median of a delay and its median distance from that, ns.
+#[derive(Clone, Copy, Debug, Default)]
+struct Centre {
+    median: i64,
+    spread: i64,
 }
 
 impl Typical {
     fn of(delays: &[(i64, Option<i64>)]) -> Self {
-        let (delay_ns, delay_spread_ns) = centre(delays.iter().map(|(delay, _)| *delay).collect());
-        let (rest_ns, rest_spread_ns) = centre(delays.iter().filter_map(|(_, rest)| *rest).collect());
-        Self { delay_ns, delay_spread_ns, rest_ns, rest_spread_ns }
+        Self {
+            start: Centre::of(delays.iter().map(|(delay, _)| *delay).collect()),
+            end: Centre::of(delays.iter().filter_map(|(_, rest)| *rest).collect()),
+        }
     }
 }
 
-/// Median and median distance from it.
-fn centre(mut values: Vec<i64>) -> (i64, i64) {
-    let middle = median(&mut values);
-    for value in &mut values {
-        *value = (*value - middle).abs();
+impl Centre {
+    fn of(mut values: Vec<i64>) -> Self {
+        let middle = median(&mut values);
+        for value in &mut values {
+            *value = (*value - middle).abs();
+        }
+        Self { median: middle, spread: median(&mut values) }
     }
-    (middle, median(&mut values))
+
+    /// The logarithm of a distance in spreads; a spread is at least what instrumentation is off.
+    fn distance(self, value: i64) -> f64 {
+        let spread = self.spread.max(TOLERANCE_NS) as f64;
+        ((value - self.median).unsigned_abs() as f64 / spread).ln_1p()
+    }
 }
 
 fn median(values: &mut [i64]) -> i64 {
@@ -555,8 +567,21 @@ fn shape(segments: &[&str]) -> u64 {
     parameters.fold(0, |bits, (_, at)| bits | 1 << at)
 }
 
+/// Whether a span does not say which call it is about.
+fn is_unknown(boundary: &Boundary<'_>, span: &UnjoinedSpan) -> bool {
+    let says_nothing = boundary.target.is_empty();
+    match boundary.protocol {
+        Protocol::Http => says_nothing && span.identity == 0,
+        Protocol::Rpc => says_nothing && boundary.method.is_empty(),
+        Protocol::Messaging => says_nothing,
+    }
+}
+
 fn calls_of_exit<'n>(names: &'n Names, exit: &UnjoinedSpan, shapes: &RouteShapes<'n>) -> Vec<Call<'n>> {
     let boundary = &names.boundaries[exit.boundary as usize];
+    if is_unknown(boundary, exit) {
+        return Vec::new();
+    }
     match boundary.protocol {
         Protocol::Http => {
             let segments = boundary.segments();
@@ -566,9 +591,7 @@ fn calls_of_exit<'n>(names: &'n Names, exit: &UnjoinedSpan, shapes: &RouteShapes
             let exact = Call::Exact(Protocol::Http, &boundary.method, exit.identity);
             routes.chain((exit.identity != 0).then_some(exact)).collect()
         }
-        Protocol::Rpc if boundary.target.is_empty() && boundary.method.is_empty() => Vec::new(),
         Protocol::Rpc => vec![Call::Procedure(&boundary.target, &boundary.method)],
-        Protocol::Messaging if boundary.target.is_empty() => Vec::new(),
         Protocol::Messaging if exit.identity == 0 => {
             vec![Call::Anonymous(&boundary.target), Call::Destination(&boundary.target)]
         }
@@ -587,15 +610,15 @@ fn with_shape<'n>(segments: &[&'n str], shape: u64) -> Vec<&'n str> {
 
 fn calls_of_entry<'n>(names: &'n Names, entry: &UnjoinedSpan) -> Vec<Call<'n>> {
     let boundary = &names.boundaries[entry.boundary as usize];
+    if is_unknown(boundary, entry) {
+        return Vec::new();
+    }
     match boundary.protocol {
         Protocol::Http if entry.identity != 0 => {
             vec![Call::Exact(Protocol::Http, &boundary.method, entry.identity)]
         }
-        Protocol::Http if boundary.target.is_empty() => Vec::new(),
         Protocol::Http => vec![Call::Route(&boundary.method, boundary.segments())],
-        Protocol::Rpc if boundary.target.is_empty() && boundary.method.is_empty() => Vec::new(),
         Protocol::Rpc => vec![Call::Procedure(&boundary.target, &boundary.method)],
-        Protocol::Messaging if boundary.target.is_empty() => Vec::new(),
         Protocol::Messaging if entry.identity == 0 => vec![Call::Destination(&boundary.target)],
         Protocol::Messaging => vec![
             Call::Exact(Protocol::Messaging, &boundary.target, entry.identity),

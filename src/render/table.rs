@@ -571,11 +571,15 @@ fn severity_cell(severity: Severity, color: bool) -> Cell {
 }
 
 /// Calls, joined and broken hops of all pairs of services: most broken hops first, then most calls,
-/// then by name.
+/// then by name. A namespace that all share is left out.
 fn service_pairs(edges: &[Edge]) -> Vec<(String, String, [u64; 3])> {
+    let sides = || edges.iter().flat_map(|edge| [&edge.from, &edge.to]);
+    let first = sides().next().and_then(|side| side.namespace.as_deref());
+    let is_one_namespace = sides().all(|side| side.namespace.as_deref() == first);
+    let name = |side: &Side| if is_one_namespace { side.service_name() } else { side.short_name() };
     let mut pairs: BTreeMap<(String, String), [u64; 3]> = BTreeMap::new();
     for edge in edges {
-        let counts = pairs.entry((edge.from.short_name(), edge.to.short_name())).or_default();
+        let counts = pairs.entry((name(&edge.from), name(&edge.to))).or_default();
         for (own, count) in counts.iter_mut().zip([edge.calls, edge.joined, edge.broken]) {
             *own += count;
         }
