@@ -2,7 +2,7 @@
 //!
 //! A cause is data: what it means, what speaks for and against it, what would settle it, what to
 //! change in which language and library. To add one, write its file, add it to [`ALL`], and say in
-//! [`weighing`] when it applies.
+//! `weighing` when it applies.
 
 mod context_manager_missing;
 mod double_injection;
