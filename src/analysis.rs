@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::analyzers::observations::Observations;
 use crate::analyzers::{self, Case, InputAbility};
-use crate::corpus::Corpus;
+use crate::causes;
+use crate::corpus::clocks::OffsetInterval;
+use crate::corpus::{Corpus, Edge};
 use crate::finding::Finding;
 use crate::model::{Span, TraceId};
 use crate::report::CheckNotPossible;
@@ -37,6 +39,8 @@ pub struct Analysis {
     pub settle_traces: u64,
     /// Findings in report order.
     pub findings: Vec<Finding>,
+    /// All edges, each with the offset of its clocks where that is known.
+    pub edges: Vec<(Edge, Option<OffsetInterval>)>,
     /// Checks that could not be made.
     pub not_possible: Vec<CheckNotPossible>,
 }
@@ -168,11 +172,13 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     seen.finish();
     let mut corpus = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
     corpus.merge(without_samples);
-    corpus.finish();
+    corpus.finish(&store.names);
     let case = Case { seen: &seen, corpus: &corpus, names: &store.names, inputs };
     let mut findings: Vec<Finding> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.judge(&case)).collect();
+    causes::explain(&case, &mut findings);
     sort_findings(&mut findings);
+    let edges = edges(&case);
     let mut not_possible: Vec<_> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.not_possible(&case)).collect();
     not_possible.sort_unstable();
@@ -193,8 +199,15 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
         window_edge_traces,
         settle_traces,
         findings,
+        edges,
         not_possible,
     }
+}
+
+fn edges(case: &Case<'_>) -> Vec<(Edge, Option<OffsetInterval>)> {
+    let offsets = case.corpus.clocks.by_sites(case.names);
+    let edges = case.corpus.edges(case.names).into_iter();
+    edges.map(|edge| (edge, offsets.get(&(edge.exit, edge.entry)).copied())).collect()
 }
 
 /// Why a trace is not judged although it was read.
@@ -237,6 +250,7 @@ fn sort_findings(findings: &mut [Finding]) {
             .then_with(|| low(other).total_cmp(&low(one)))
             .then_with(|| one.rule.name.cmp(other.rule.name))
             .then_with(|| one.fingerprint().cmp(&other.fingerprint()))
+            .then_with(|| one.edge_fingerprint().cmp(&other.edge_fingerprint()))
     });
 }
 

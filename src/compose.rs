@@ -1,26 +1,33 @@
 //! Composes the report from what was read and found.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::Analysis;
+use crate::causes::Opinion;
 use crate::config::{Occurrences, Settings};
+use crate::corpus::clocks::{UNBOUNDED_HIGH, UNBOUNDED_LOW};
 use crate::corpus::sample::Sampled;
 use crate::exemplars::{exemplars, leading_spans};
 use crate::exit::Exit;
 use crate::finding::{self, Finding};
 use crate::formats::whole::WholeSpan;
 use crate::gate::Readings;
+use crate::model::boundary::Protocol;
 use crate::model::time::rfc3339;
 use crate::model::value::first_of;
 use crate::model::{self, SpanId, TraceId, Value};
 use crate::read::ReadInput;
 use crate::report::{
-    self, Capabilities, Coverage, Evidence, Exemplar, FindingState, Input, LimitReached, Location, NotJudged,
-    Occurrence, PartialSource, Reject, RepairCount, Report, SCHEMA, Severity, SeverityCounts, Summary, Tool,
-    Unreadable, Verdict,
+    self, Capabilities, Cause, Coverage, EdgeClock, Evidence, Exemplar, FindingState, Input, LimitReached,
+    Location, NotJudged, Occurrence, PartialSource, RateUnit, Reject, RepairCount, Report, SCHEMA, Severity,
+    SeverityCounts, Summary, Tool, Unreadable, Verdict, Via,
 };
 use crate::store::accounting::Accounting;
 use crate::store::partition::index_of_span;
+
+/// Edges in a report: more than people read, and a few hundred kilobytes.
+const EDGES: usize = 2_000;
 
 /// Affected spans kept at least, so that exemplars can be chosen.
 pub(crate) const SAMPLE: usize = 20;
@@ -72,6 +79,8 @@ pub(crate) fn report(
         summary: composer.summary(&findings),
         coverage,
         findings,
+        edges: composer.edges(),
+        edges_total: analysis.edges.len() as u64,
         verdict,
         reasons,
         exit_code: exit.code(),
@@ -168,6 +177,33 @@ impl Composer<'_> {
             first_time: accounting.inputs.iter().filter_map(|input| input.first_ns).min().map(rfc3339),
             last_time: accounting.inputs.iter().filter_map(|input| input.last_ns).max().map(rfc3339),
         }
+    }
+
+    fn edges(&self) -> Vec<report::Edge> {
+        let names = &self.analysis.store.names;
+        let mut edges: Vec<_> = self.analysis.edges.iter().collect();
+        edges.sort_by_key(|(edge, _)| (Reverse(edge.broken), Reverse(edge.calls()), edge.exit, edge.entry));
+        edges.truncate(EDGES);
+        let edges = edges.into_iter().map(|(edge, offset)| report::Edge {
+            from: finding::side(names, edge.exit),
+            to: finding::side(names, edge.entry),
+            via: match edge.protocol {
+                Some(Protocol::Http) => Via::Http,
+                Some(Protocol::Rpc) => Via::Rpc,
+                Some(Protocol::Messaging) => Via::Messaging,
+                None => Via::Other,
+            },
+            calls: edge.calls(),
+            joined: edge.joined,
+            broken: edge.broken,
+            rate: finding::rate(edge.broken, edge.calls(), RateUnit::Calls),
+            clock: offset.map(|offset| EdgeClock {
+                low_ns: (offset.low_ns > UNBOUNDED_LOW).then_some(offset.low_ns),
+                high_ns: (offset.high_ns < UNBOUNDED_HIGH).then_some(offset.high_ns),
+                pairs: offset.pairs as u64,
+            }),
+        });
+        edges.collect()
     }
 
     fn coverage(&self, skipped_files: u64) -> Coverage {
@@ -317,8 +353,8 @@ impl Composer<'_> {
             from: finding.from.clone(),
             to: finding.to.clone(),
             scope: finding.scope.clone(),
-            cause: None,
-            other_causes: Vec::new(),
+            cause: finding.cause.as_ref().map(cause),
+            other_causes: finding.other_causes.iter().map(cause).collect(),
             decides: finding.decides.clone(),
             spans: finding.spans,
             traces: finding.traces,
@@ -344,7 +380,13 @@ impl Composer<'_> {
         let occurrences = spans.iter().map(|span| Occurrence {
             trace_id: span.trace_id.to_string(),
             span_id: span.span_id.to_string(),
-            proposed_parent: None,
+            proposed_parent: finding.proposed_parents.get(&(span.trace_id, span.span_id)).map(|parent| {
+                report::ProposedParent {
+                    trace_id: parent.trace_id.to_string(),
+                    span_id: parent.span_id.to_string(),
+                    confidence: parent.confidence,
+                }
+            }),
         });
         occurrences.collect()
     }
@@ -384,6 +426,14 @@ impl Composer<'_> {
         locations
             .retain(|location| seen.insert((location.kind.clone(), location.path.clone(), location.line)));
         locations
+    }
+}
+
+fn cause(opinion: &Opinion) -> Cause {
+    Cause {
+        id: opinion.cause.id.to_owned(),
+        confidence: opinion.confidence,
+        summary: opinion.cause.summary.to_owned(),
     }
 }
 

@@ -7,11 +7,23 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::analyzers::Rule;
 use crate::analyzers::observations::Tally;
+use crate::causes::Opinion;
 use crate::corpus::sample::Sampled;
 use crate::model::time::human_duration;
-use crate::model::{TraceId, names};
+use crate::model::{SpanId, TraceId, names};
 use crate::report::{Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
 use crate::store::{Names, SiteId};
+
+/// A span to which a detached one belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProposedParent {
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
+    /// How sure.
+    pub confidence: Confidence,
+}
 
 /// One place where something is wrong.
 #[derive(Clone, Debug)]
@@ -32,6 +44,12 @@ pub struct Finding {
     pub to: Option<Side>,
     /// Scope of the damaged spans.
     pub scope: Option<ScopeName>,
+    /// The edge whose hops are broken, for findings about hops: exit and entry site.
+    pub hop: Option<(SiteId, SiteId)>,
+    /// Why, if that was concluded.
+    pub cause: Option<Opinion>,
+    /// Runners-up.
+    pub other_causes: Vec<Opinion>,
     /// What would settle the cause.
     pub decides: Option<String>,
     /// Spans affected.
@@ -54,6 +72,8 @@ pub struct Finding {
     pub occurrences: Vec<Sampled>,
     /// Affected spans in all.
     pub occurrences_total: u64,
+    /// Where affected spans belong, by trace and span.
+    pub proposed_parents: BTreeMap<(TraceId, SpanId), ProposedParent>,
     /// Affected traces that no analyzer saw by itself, because only the corpus shows them.
     pub corpus_traces: Vec<TraceId>,
 }
@@ -98,6 +118,9 @@ impl Finding {
             from,
             to,
             scope: None,
+            hop: None,
+            cause: None,
+            other_causes: Vec::new(),
             decides: None,
             spans,
             traces,
@@ -109,6 +132,7 @@ impl Finding {
             remedy: rule.remedy(),
             occurrences: Vec::new(),
             occurrences_total: spans,
+            proposed_parents: BTreeMap::new(),
             corpus_traces: Vec::new(),
         }
     }
@@ -341,6 +365,81 @@ pub enum Evidence {
         /// Of how many.
         total: u64,
     },
+    /// Roots that belong to calls which nothing else answers.
+    UnansweredCalls {
+        /// Name of the caller's place.
+        caller: String,
+        /// Pairs of call and root.
+        pairs: u64,
+        /// Of these, roots for which only one call comes into question.
+        unique: u64,
+        /// Whether messages are sent, not calls made.
+        messages: bool,
+    },
+    /// The same roots at other times meet calls more rarely.
+    BeyondChance {
+        /// Roots that such a call is known for.
+        entries: u64,
+        /// Of these, roots with their call.
+        paired: u64,
+        /// Share that would be paired by chance.
+        expected: f64,
+        /// The probability of this by chance is at most 10 to this power.
+        p_exponent: i64,
+    },
+    /// Both sides name the same message.
+    SameMessage {
+        /// Hops.
+        pairs: u64,
+    },
+    /// The pairs come from a sample.
+    SampledHops {
+        /// Spans in the sample.
+        kept: u64,
+        /// Spans that it was taken from.
+        seen: u64,
+    },
+    /// Calls have two sibling spans with equal times.
+    SiblingExits {
+        /// Calls with two.
+        doubled: u64,
+        /// Calls in all.
+        calls: u64,
+    },
+    /// No hop of a service works.
+    EveryHopBroken {
+        /// The service.
+        service: String,
+        /// Partners that call it.
+        callers: u64,
+        /// Partners that it calls.
+        callees: u64,
+        /// Broken hops.
+        broken: u64,
+        /// Joined hops.
+        joined: u64,
+    },
+    /// Other hops of a service work.
+    OtherHopsWork {
+        /// The service.
+        service: String,
+        /// Its joined hops.
+        joined: u64,
+    },
+    /// A part of the same hops arrives with context.
+    PartlyJoined {
+        /// Joined hops.
+        joined: u64,
+        /// Hops in all.
+        calls: u64,
+    },
+    /// No span of a service has a parent in its own process.
+    NothingActive {
+        /// The service.
+        service: String,
+        /// Its entry spans.
+        entries: u64,
+    },
     /// What the backend itself wrote at affected spans.
     BackendWarning {
         /// Its words.
@@ -375,6 +474,15 @@ impl Evidence {
             Self::ClockOffset { .. } => "clock-offset",
             Self::ClocksCouldAgree { .. } => "clocks-could-agree",
             Self::AgreeingClocks { .. } => "agreeing-clocks",
+            Self::UnansweredCalls { .. } => "unanswered-calls",
+            Self::BeyondChance { .. } => "beyond-chance",
+            Self::SameMessage { .. } => "same-message",
+            Self::SampledHops { .. } => "sampled-hops",
+            Self::SiblingExits { .. } => "sibling-exits",
+            Self::EveryHopBroken { .. } => "every-hop-broken",
+            Self::OtherHopsWork { .. } => "other-hops-work",
+            Self::PartlyJoined { .. } => "partly-joined",
+            Self::NothingActive { .. } => "nothing-active",
             Self::BackendWarning { .. } => "backend-warning",
         }
     }
@@ -451,6 +559,40 @@ impl Evidence {
             Self::ClocksCouldAgree { pairs, total } => {
                 format!("only {pairs} of {total} hops would allow that the clocks agree")
             }
+            Self::UnansweredCalls { caller, pairs, unique, messages } => {
+                unanswered_calls(caller, *pairs, *unique, *messages)
+            }
+            Self::BeyondChance { entries, paired, expected, p_exponent } => format!(
+                "{paired} of {} such a call; moved in time, {:.1} % would (probability by chance below 1e{p_exponent})",
+                count(*entries, "root lies in", "roots lie in"),
+                expected * 100.0,
+            ),
+            Self::SameMessage { pairs } => {
+                format!("both sides name the same message in {}", count(*pairs, "pair", "pairs"))
+            }
+            Self::SampledHops { kept, seen } => {
+                format!(
+                    "counted in a sample: {kept} of {seen} unanswered calls and roots, whole stretches of time"
+                )
+            }
+            Self::SiblingExits { doubled, calls } => {
+                format!(
+                    "{doubled} of {calls} calls have two sibling spans with equal times, and one root for both"
+                )
+            }
+            Self::EveryHopBroken { service, callers, callees, broken, joined } => {
+                every_hop_broken(service, *callers, *callees, *broken, *joined)
+            }
+            Self::OtherHopsWork { service, joined } => {
+                format!("{service} keeps the context in {}", count(*joined, "other hop", "other hops"))
+            }
+            Self::PartlyJoined { joined, calls } => {
+                format!("{joined} of {calls} calls of this very kind arrive with their context")
+            }
+            Self::NothingActive { service, entries } => format!(
+                "none of {} of {service} has a span of its process under it, and its calls are roots",
+                count(*entries, "entry span", "entry spans")
+            ),
             Self::BackendWarning { warning } => format!("the backend wrote at an affected span: {warning}"),
             Self::AgreeingClocks { clocks } => {
                 format!("{} with the reference", count(*clocks, "other clock agrees", "other clocks agree"))
@@ -489,6 +631,22 @@ impl Evidence {
                 "pairs": pairs, "agreeing": agreeing,
             }),
             Self::ClocksCouldAgree { pairs, total } => json!({"pairs": pairs, "total": total}),
+            Self::UnansweredCalls { caller, pairs, unique, messages } => {
+                json!({"caller": caller, "pairs": pairs, "unique": unique, "messages": messages})
+            }
+            Self::BeyondChance { entries, paired, expected, p_exponent } => json!({
+                "entries": entries, "paired": paired, "p_exponent": p_exponent,
+                "expected": (expected * 1e6).round() / 1e6,
+            }),
+            Self::SameMessage { pairs } => json!({"pairs": pairs}),
+            Self::SampledHops { kept, seen } => json!({"kept": kept, "seen": seen}),
+            Self::SiblingExits { doubled, calls } => json!({"doubled": doubled, "calls": calls}),
+            Self::EveryHopBroken { service, callers, callees, broken, joined } => json!({
+                "service": service, "callers": callers, "callees": callees, "broken": broken, "joined": joined,
+            }),
+            Self::OtherHopsWork { service, joined } => json!({"service": service, "joined": joined}),
+            Self::PartlyJoined { joined, calls } => json!({"joined": joined, "calls": calls}),
+            Self::NothingActive { service, entries } => json!({"service": service, "entries": entries}),
             Self::BackendWarning { warning } => json!({"warning": warning}),
             Self::AgreeingClocks { clocks } => json!({"clocks": clocks}),
         };
@@ -500,6 +658,34 @@ impl Evidence {
 /// `1 span names`, `2 spans name`.
 fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn unanswered_calls(caller: &str, pairs: u64, unique: u64, messages: bool) -> String {
+    let (what, which) = if messages {
+        (count(pairs, "root follows a message", "roots follow messages"), "message")
+    } else {
+        (count(pairs, "root starts inside a call", "roots start inside calls"), "call")
+    };
+    let unique = match unique {
+        0 => format!("several {which}s come into question for each"),
+        number if number == pairs => format!("only one {which} comes into question for each"),
+        number => format!("for {number} of them only one {which} comes into question"),
+    };
+    format!("{what} of {caller} that nothing answers; {unique}")
+}
+
+fn every_hop_broken(service: &str, callers: u64, callees: u64, broken: u64, joined: u64) -> String {
+    let partners = match (callers, callees) {
+        (callers, 0) => format!("from {}", count(callers, "caller", "callers")),
+        (0, callees) => format!("to {}", count(callees, "callee", "callees")),
+        _ => format!(
+            "from {} and to {}",
+            count(callers, "caller", "callers"),
+            count(callees, "callee", "callees")
+        ),
+    };
+    let exceptions = if joined == 0 { String::new() } else { format!(" ({joined} still work)") };
+    format!("every hop of {service} is broken, {partners}: {broken} hops{exceptions}")
 }
 
 fn parent_location(remote: u64, local: u64, unknown: u64) -> String {

@@ -3,13 +3,14 @@
 //! The modules are the data flow:
 //!
 //! `sources` → bytes → `formats` → spans → `store` (grouped by trace id) → `graph` and the flat pass
-//! → `corpus` (what is needed across traces) → `analyzers` → `finding` → `gate` → `report` →
+//! → `corpus` (what is needed across traces) → `analyzers` → `causes` → `finding` → `gate` → `report` →
 //! `render` → exit code.
 //!
 //! Imports point back toward the input only. The core knows no network, terminal or command line.
 
 pub mod analysis;
 pub mod analyzers;
+pub mod causes;
 pub mod cli;
 mod compose;
 pub mod config;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const SCHEMA: &str = "tracemend.report/v1";
 
 /// Kinds of evidence, as published in the schema. More will come.
-pub const EVIDENCE_KINDS: [&str; 19] = [
+pub const EVIDENCE_KINDS: [&str; 28] = [
     "parent-absent",
     "parent-location",
     "usual-parent",
@@ -31,6 +31,15 @@ pub const EVIDENCE_KINDS: [&str; 19] = [
     "clocks-could-agree",
     "agreeing-clocks",
     "backend-warning",
+    "unanswered-calls",
+    "beyond-chance",
+    "same-message",
+    "sampled-hops",
+    "sibling-exits",
+    "every-hop-broken",
+    "other-hops-work",
+    "partly-joined",
+    "nothing-active",
 ];
 
 /// Everything one run found.
@@ -50,12 +59,68 @@ pub struct Report {
     /// Breaks, the gravest first: by severity, confidence, traces affected, lower bound of the
     /// rate, rule, fingerprint.
     pub findings: Vec<Finding>,
+    /// How often the context got from one operation to the next: the edges with most broken hops,
+    /// then those with most calls, at most 2,000.
+    #[serde(default)]
+    pub edges: Vec<Edge>,
+    /// How many edges there are.
+    #[serde(default)]
+    pub edges_total: u64,
     /// The verdict, whatever `--exit-zero` says.
     pub verdict: Verdict,
     /// Why the verdict is what it is.
     pub reasons: Vec<Reason>,
     /// What the process returns.
     pub exit_code: u8,
+}
+
+/// All hops between one caller operation and one callee operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Edge {
+    /// The exit span's side.
+    pub from: Side,
+    /// The entry span's side.
+    pub to: Side,
+    /// Protocol.
+    pub via: Via,
+    /// Hops: joined and broken. Calls that no entry span was found for are in neither.
+    pub calls: u64,
+    /// Hops of which the entry span has the exit span as parent.
+    pub joined: u64,
+    /// Hops of which the two spans were found in different traces.
+    pub broken: u64,
+    /// Share of the broken hops.
+    pub rate: Rate,
+    /// Offset of the callee's clock against the caller's, `null` when too few hops tell.
+    pub clock: Option<EdgeClock>,
+}
+
+/// Protocol of an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// HTTP.
+    Http,
+    /// gRPC and other RPC systems.
+    Rpc,
+    /// Messages over a broker or queue.
+    Messaging,
+    /// The entry spans do not say.
+    Other,
+}
+
+/// What the hops of an edge say about two clocks: callee minus caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct EdgeClock {
+    /// At least, ns; `null` when unbounded.
+    pub low_ns: Option<i64>,
+    /// At most, ns; `null` when unbounded.
+    pub high_ns: Option<i64>,
+    /// Hops that were looked at.
+    pub pairs: u64,
 }
 
 /// The program.

@@ -20,11 +20,12 @@ const ORDER: &[&[&str]] = &[
     &["config"],
     &["sources"],
     &["store"],
-    // From records to findings. A finding names its rule, and a rule makes findings.
+    // From records to findings. A finding names its rule and its cause, a rule makes findings, and
+    // causes are weighed for findings.
     &["trace"],
     &["graph"],
     &["corpus"],
-    &["analyzers", "finding"],
+    &["analyzers", "causes", "finding"],
     &["gate"],
     &["analysis"],
     // From settings to a report.
@@ -49,6 +50,7 @@ const CORE: &[&str] = &[
     "graph",
     "corpus",
     "analyzers",
+    "causes",
     "finding",
     "gate",
     "analysis",
@@ -80,7 +82,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("flate2", &["sources/"]),
     ("futures_util", &["sources/"]),
     ("indicatif", &["cli/progress.rs"]),
-    ("petgraph", &["analyzers/clock_skew.rs", "graph.rs", "trace.rs"]),
+    ("petgraph", &["analyzers/clock_skew.rs", "corpus/assignment.rs", "graph.rs", "trace.rs"]),
     ("http_body_util", &["sources/http.rs"]),
     ("httpdate", &["sources/http.rs"]),
     ("reqwest", &["sources/http.rs"]),

@@ -88,6 +88,15 @@ fn the_pages_of_the_rules_are_up_to_date() {
 }
 
 #[test]
+fn the_pages_of_the_causes_are_up_to_date() {
+    let pages = tracemend::causes::ALL.iter().map(|cause| {
+        let path = root().join(format!("docs/causes/{}.md", cause.id));
+        (path, printed(&["explain", cause.id, "--format", "markdown"]))
+    });
+    check_folder("docs/causes", &pages.collect());
+}
+
+#[test]
 fn the_page_of_the_formats_is_up_to_date() {
     check_file(&root().join("docs/formats.md"), &printed(&["formats", "--format", "markdown"]));
 }

@@ -5,6 +5,7 @@
 //! [`ALL`]; tests hold that directory and list agree.
 
 mod clock_skew;
+mod detached_entry;
 mod duplicate_span;
 mod invalid_id;
 mod missing_service_name;
@@ -30,6 +31,7 @@ use observations::{Observations, Place, Tally};
 /// All analyzers, in the order of their rules' names.
 pub static ALL: &[&dyn Analyzer] = &[
     &clock_skew::ClockSkew,
+    &detached_entry::DetachedEntry,
     &duplicate_span::DuplicateSpan,
     &invalid_id::InvalidId,
     &missing_service_name::MissingServiceName,

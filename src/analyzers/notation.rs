@@ -7,53 +7,94 @@
 //! Fields stand two or more spaces apart; times are ms. A line without indentation begins a new
 //! trace, unless the line before it belongs to a trace that has no empty line behind it yet.
 //! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
-//! `repeat` (of the whole trace), `shared`, `remote`, `local`. A comment names the rules that must
-//! find something at this place; nothing else may be found anywhere. `rule: service` names the
-//! service when the finding is about another line's.
+//! `repeat` (of the whole trace), `shared`, `remote`, `local`, `link` (an id), `sdk` (a language). What
+//! the span says of its other side: `http` (a path; the method is the first word of the name),
+//! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
+//! comment names the rules that must find something at this place; nothing else may be found
+//! anywhere. `rule: service` names the service when the finding is about another line's, `rule
+//! (cause)` the leading cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::observations::Observations;
 use crate::analysis::{self, Analysis};
+use crate::finding::Finding;
 use crate::formats::{Block, Origin};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
 use crate::model::{
-    Attribute, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, TraceId, Value, names,
+    Attribute, Link, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, TraceId, Value, names,
 };
+use crate::report::Side;
 use crate::store::ingest::WorkerStore;
 
 /// Parses the notation, runs every rule, and compares what they find with the comments.
 pub(crate) fn check(text: &str) {
     let lines = parse(text);
     let analysis = analyse(&lines);
-    let found: BTreeSet<(String, String, Option<String>)> = analysis
-        .findings
-        .iter()
-        .map(|finding| {
-            let to = finding.to.clone().unwrap();
-            (finding.rule.name.to_owned(), to.service.unwrap_or_default(), to.operation)
-        })
-        .collect();
-    let expected: BTreeSet<(String, String, String)> =
-        lines.iter().flat_map(|line| line.expected.iter().cloned()).collect();
-    let matches = |found: &(String, String, Option<String>), expected: &(String, String, String)| {
-        found.0 == expected.0
-            && found.1 == expected.1
-            && found.2.as_ref().is_none_or(|operation| *operation == expected.2)
-    };
+    let found: BTreeSet<Found> = analysis.findings.iter().map(Found::of).collect();
+    let expected: BTreeSet<&Expected> = lines.iter().flat_map(|line| &line.expected).collect();
     for finding in &found {
         assert!(
-            expected.iter().any(|wanted| matches(finding, wanted)),
+            expected.iter().any(|wanted| wanted.is_met_by(finding)),
             "not expected: {finding:?} in\n{text}"
         );
     }
     for wanted in &expected {
         assert!(
-            found.iter().any(|finding| matches(finding, wanted)),
+            found.iter().any(|finding| wanted.is_met_by(finding)),
             "not found: {wanted:?} in\n{text}\nfound: {found:?}"
         );
     }
     assert_eq!(found.len(), analysis.findings.len(), "one place was reported twice in\n{text}");
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    rule: String,
+    from: Option<Side>,
+    service: String,
+    operation: Option<String>,
+    cause: Option<&'static str>,
+}
+
+impl Found {
+    fn of(finding: &Finding) -> Self {
+        let to = finding.to.clone().unwrap();
+        Self {
+            rule: finding.rule.name.to_owned(),
+            from: finding.from.clone(),
+            service: to.service.unwrap_or_default(),
+            operation: to.operation,
+            cause: finding.cause.map(|opinion| opinion.cause.id),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Expected {
+    rule: String,
+    service: String,
+    operation: String,
+    /// `None` for any.
+    cause: Option<String>,
+}
+
+impl Expected {
+    fn read(text: &str, service: &str, operation: &str) -> Self {
+        let (text, cause) = match text.split_once(" (") {
+            Some((text, cause)) => (text, Some(cause.trim_end_matches(')').to_owned())),
+            None => (text, None),
+        };
+        let (rule, service) = text.split_once(": ").unwrap_or((text, service));
+        Self { rule: rule.to_owned(), service: service.to_owned(), operation: operation.to_owned(), cause }
+    }
+
+    fn is_met_by(&self, found: &Found) -> bool {
+        self.rule == found.rule
+            && self.service == found.service
+            && found.operation.as_ref().is_none_or(|operation| *operation == self.operation)
+            && self.cause.as_ref().is_none_or(|cause| found.cause == Some(cause))
+    }
 }
 
 struct Line {
@@ -66,8 +107,7 @@ struct Line {
     start_ms: i64,
     end_ms: i64,
     keys: BTreeMap<String, String>,
-    /// Rule, service, operation.
-    expected: Vec<(String, String, String)>,
+    expected: Vec<Expected>,
 }
 
 fn parse(text: &str) -> Vec<Line> {
@@ -105,11 +145,8 @@ fn parse(text: &str) -> Vec<Line> {
             None => open.last().map(|(_, id)| id.clone()),
         };
         let operation = names::normalise(&name).into_owned();
-        let expected = comment.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(|rule| {
-            let (rule, about) = rule.split_once(": ").unwrap_or((rule, &service));
-            (rule.to_owned(), about.to_owned(), operation.clone())
-        });
-        let expected = expected.collect();
+        let expected = comment.split(',').map(str::trim).filter(|rule| !rule.is_empty());
+        let expected = expected.map(|rule| Expected::read(rule, &service, &operation)).collect();
         open.push((indent, id.clone()));
         lines.push(Line {
             trace,
@@ -138,6 +175,14 @@ fn analyse(lines: &[Line]) -> Analysis {
         for round in 0..repeat {
             for line in trace {
                 let (mut span, resource) = span(line, round);
+                if let Some(target) = line.keys.get("link") {
+                    let target = lines.iter().find(|line| line.id == *target).unwrap();
+                    span.links.push(Link {
+                        trace_id: trace_id(target.trace, round),
+                        span_id: span_id(&target.id, round),
+                        ..Link::default()
+                    });
+                }
                 span.position = position;
                 let origin =
                     Origin { resource: &resource, scope: &Scope::default(), serial: position as usize };
@@ -156,7 +201,7 @@ fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {
     const MS: i64 = 1_000_000;
     let base = 20_000 * DAY_NS + round as i64 * 10_000 * MS + 123;
     let mut span = Span {
-        trace_id: TraceId(u128::from(hashed(&format!("trace {} {round}", line.trace)))),
+        trace_id: trace_id(line.trace, round),
         span_id: span_id(&line.id, round),
         parent_span_id: line.parent.as_ref().map(|parent| span_id(parent, round)),
         name: line.name.clone().into(),
@@ -164,6 +209,7 @@ fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {
         start_ns: Some(base + line.start_ms * MS),
         end_ns: Some(base + line.end_ms * MS),
         shared: line.keys.contains_key("shared"),
+        attributes: boundary(line, round),
         ..Span::default()
     };
     if let Some(text) = line.keys.get("trace") {
@@ -177,15 +223,52 @@ fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {
     if line.keys.contains_key("remote") || line.keys.contains_key("local") {
         span.parent_is_remote = Some(line.keys.contains_key("remote"));
     }
-    let attribute = |key: &'static str, value: &str| Attribute {
-        key: key.into(),
-        value: Value::String(value.to_owned().into()),
-    };
     let mut attributes = vec![attribute("service.name", &line.service)];
-    if let Some(host) = line.keys.get("host") {
-        attributes.push(attribute("host.name", host));
+    for (key, name) in [("host", "host.name"), ("sdk", "telemetry.sdk.language")] {
+        attributes.extend(line.keys.get(key).map(|value| attribute(name, value)));
     }
     (span, Resource { attributes, dropped_attributes: 0 })
+}
+
+fn attribute(key: &'static str, value: &str) -> Attribute<'static> {
+    Attribute { key: key.into(), value: Value::String(value.to_owned().into()) }
+}
+
+/// What the span says of its other side.
+fn boundary(line: &Line, round: u64) -> Vec<Attribute<'static>> {
+    let method = line.name.split(' ').next().unwrap_or_default();
+    let mut attributes = Vec::new();
+    for (key, value) in &line.keys {
+        match key.as_str() {
+            "http" if line.kind == SpanKind::Client => {
+                attributes.push(attribute("http.request.method", method));
+                attributes.push(attribute("url.full", &format!("http://callee:80{value}")));
+            }
+            "http" => {
+                attributes.push(attribute("http.request.method", method));
+                attributes.push(attribute("url.path", value));
+            }
+            "route" => {
+                attributes.push(attribute("http.request.method", method));
+                attributes.push(attribute("http.route", value));
+            }
+            "rpc" => {
+                attributes.push(attribute("rpc.system.name", "grpc"));
+                attributes.push(attribute("rpc.method", value));
+            }
+            "queue" => {
+                attributes.push(attribute("messaging.system", "broker"));
+                attributes.push(attribute("messaging.destination.name", value));
+            }
+            "message" => attributes.push(attribute("messaging.message.id", &format!("{value}-{round}"))),
+            _ => {}
+        }
+    }
+    attributes
+}
+
+fn trace_id(trace: usize, round: u64) -> TraceId {
+    TraceId(u128::from(hashed(&format!("trace {trace} {round}"))))
 }
 
 /// Ids of 16 hex digits are taken as they are and stay the same in every trace and round.

@@ -40,7 +40,7 @@ pub(super) enum Command {
     Show(Box<ShowArgs>),
     /// Diagnose a small sample that comes with the program
     Demo(DemoArgs),
-    /// Explain a rule: what it finds, why it matters, how to fix it
+    /// Explain a rule or a cause: what it is, how it is told, how to fix it
     Explain(ExplainArgs),
     /// List the rules
     Rules(ListArgs),
@@ -291,9 +291,9 @@ pub(super) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// Name of the rule (see `tracemend rules`)
-    #[arg(value_name = "RULE")]
-    pub(super) rule: String,
+    /// Name of a rule (see `tracemend rules`), or of a cause that a finding names
+    #[arg(value_name = "RULE|CAUSE")]
+    pub(super) name: String,
     /// Format of the answer
     #[arg(long, value_enum, default_value_t = ListFormat::Text)]
     pub(super) format: ListFormat,

@@ -206,6 +206,14 @@ pub(super) fn unknown_rule(rule: &str, rules: &[&str]) -> String {
     format!("there is no rule `{rule}`{hint}\n  `tracemend rules` lists them")
 }
 
+/// What to say about something to explain that does not exist.
+pub(super) fn unknown_rule_or_cause(name: &str, names: &[&str]) -> String {
+    let hint = suggest::hint(name, names.iter().copied());
+    format!(
+        "there is no rule or cause `{name}`{hint}\n  `tracemend rules` lists the rules; findings name causes"
+    )
+}
+
 /// Without a command, a single word that is no file is most likely a command typed wrong.
 pub(super) fn refuse_unknown_word(inputs: &[String]) -> Result<()> {
     let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');

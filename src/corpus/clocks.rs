@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::sample::{BottomK, Hashed, hash_span};
 use crate::model::{SpanId, SpanKind, StatusCode, TraceId};
 use crate::store::intern::ResourceInfo;
-use crate::store::{Facts, Names, OperationId, SpanRecord};
+use crate::store::{Facts, Names, OperationId, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
 
 /// Hops kept in all, by hash. A hundred pairs of processes still have more than six hundred each,
@@ -23,6 +23,9 @@ const HOPS_KEPT: usize = 1 << 16;
 /// Share of pairs that may contradict the interval. With 20 % to 30 % there was no false proof in
 /// simulations with up to 10 % client timeouts and 20 % late server ends, at 100 pairs and more.
 pub const OUTLIERS: f64 = 0.25;
+
+/// Hops that an offset needs: with 25 % outliers allowed, 6 of 8 have to agree.
+pub const HOPS_FOR_OFFSET: usize = 8;
 
 /// A bound that is not known.
 pub const UNBOUNDED_LOW: i64 = i64::MIN / 4;
@@ -80,7 +83,7 @@ pub struct ClockReader {
 }
 
 impl ClockReader {
-    fn of(resource: &ResourceInfo) -> Self {
+    pub(super) fn of(resource: &ResourceInfo) -> Self {
         Self {
             host: resource.host.clone(),
             instance: resource.instance.clone(),
@@ -94,6 +97,10 @@ impl ClockReader {
         !self.host.is_empty() || !self.instance.is_empty()
     }
 }
+
+/// Delays of hops by client and server site: from start to start, and from end to end where the
+/// server ends first; ns.
+pub(super) type DelaysByEdge = BTreeMap<(SiteId, SiteId), Vec<(i64, Option<i64>)>>;
 
 /// Call-like hops between processes.
 #[derive(Debug)]
@@ -197,6 +204,47 @@ impl ClockPairs {
             ((reader(pair[0].0), reader(pair[0].1)), PairedHops { hops, resolution_ns })
         });
         pairs.collect()
+    }
+
+    /// Offsets between processes whose clocks are proven to differ: by caller and callee, how much the
+    /// callee's clock is ahead at least, ns.
+    pub(super) fn offsets(&self, names: &Names) -> BTreeMap<(ClockReader, ClockReader), i64> {
+        let mut offsets = BTreeMap::new();
+        for ((caller, callee), pairs) in self.by_readers(names) {
+            if pairs.hops.len() < HOPS_FOR_OFFSET {
+                continue;
+            }
+            let Some(interval) = level_interval(&pairs.hops) else { continue };
+            let nearest = 0_i64.clamp(interval.low_ns, interval.high_ns);
+            if nearest.abs() > pairs.resolution_ns {
+                offsets.insert((callee.clone(), caller.clone()), -nearest);
+                offsets.insert((caller, callee), nearest);
+            }
+        }
+        offsets
+    }
+
+    /// By client and server site, how long after its client each server span starts, and how long
+    /// before it ends, ns; the latter is `None` for late ends.
+    pub(super) fn delays(&self, names: &Names) -> DelaysByEdge {
+        let mut delays = DelaysByEdge::new();
+        for hop in self.hops.finished() {
+            let edge = (names.site_of(hop.client), names.site_of(hop.server));
+            let rest_ns = (hop.low_ns > UNBOUNDED_LOW).then_some(-hop.low_ns);
+            delays.entry(edge).or_default().push((hop.high_ns, rest_ns));
+        }
+        delays
+    }
+
+    /// The offset that the hops of an edge allow, by client and server site.
+    pub fn by_sites(&self, names: &Names) -> BTreeMap<(SiteId, SiteId), OffsetInterval> {
+        let mut hops: BTreeMap<_, Vec<Hop>> = BTreeMap::new();
+        for hop in self.hops.finished() {
+            let edge = (names.site_of(hop.client), names.site_of(hop.server));
+            hops.entry(edge).or_default().push(*hop);
+        }
+        let intervals = hops.into_iter().filter(|(_, hops)| hops.len() >= HOPS_FOR_OFFSET);
+        intervals.filter_map(|(edge, hops)| Some((edge, level_interval(&hops)?))).collect()
     }
 
     /// Services that make or take calls without saying on which host or in which process they run.

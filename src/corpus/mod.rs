@@ -4,16 +4,22 @@
 //! Everything here merges commutatively and associatively, so that threads, spilled partitions and
 //! earlier windows can be joined in any order.
 
+mod assignment;
 pub mod clocks;
+pub mod hops;
+pub mod matching;
 pub mod sample;
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::store::{Facts, SiteId, SpanRecord};
+use crate::model::boundary::Protocol;
+use crate::store::{Facts, Names, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
 use clocks::ClockPairs;
+use hops::Hops;
+use matching::BrokenEdge;
 use sample::{BottomK, Sampled};
 
 /// Facts across traces, while they are collected.
@@ -26,6 +32,31 @@ pub struct Corpus {
     pub clocks: ClockPairs,
     /// Sample of span ids that shows ids which occur in many traces.
     pub span_ids: SpanIdSketch,
+    /// Hops of which the sides lie in different traces.
+    pub hops: Hops,
+    broken: Vec<BrokenEdge>,
+}
+
+/// All hops between one exit site and one entry site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Exit site.
+    pub exit: SiteId,
+    /// Entry site.
+    pub entry: SiteId,
+    /// Protocol, where the entry spans tell.
+    pub protocol: Option<Protocol>,
+    /// Hops whose entry has the exit as parent.
+    pub joined: u64,
+    /// Hops that were found in two traces.
+    pub broken: u64,
+}
+
+impl Edge {
+    /// Hops in all.
+    pub const fn calls(&self) -> u64 {
+        self.joined + self.broken
+    }
 }
 
 /// How often a site occurs.
@@ -58,6 +89,7 @@ impl Corpus {
             self.span_ids.observe(trace, span);
         }
         self.clocks.observe(trace);
+        self.hops.observe(trace);
     }
 
     fn profile_mut(&mut self, site: SiteId) -> &mut SiteProfile {
@@ -72,12 +104,14 @@ impl Corpus {
     /// hold as much otherwise.
     pub fn drain_samples(&mut self, other: &mut Self) {
         self.clocks.drain_samples(&mut other.clocks);
+        self.hops.drain_samples(&mut other.hops);
         self.span_ids.sample.drain(&mut other.span_ids.sample);
     }
 
     /// Gives the memory of the samples back, once everything is judged.
     pub fn forget_samples(&mut self) {
         self.clocks.forget_samples();
+        self.hops.forget_samples();
         self.span_ids.sample = BottomK::new(0);
     }
 
@@ -94,13 +128,16 @@ impl Corpus {
             *self.joined.entry(edge).or_default() += count;
         }
         self.clocks.merge(other.clocks);
+        self.hops.merge(other.hops);
         self.span_ids.merge(&other.span_ids);
     }
 
     /// Draws the conclusions, once everything is merged.
-    pub fn finish(&mut self) {
+    pub fn finish(&mut self, names: &Names) {
         self.span_ids.sample.finish();
         self.clocks.finish();
+        self.hops.finish();
+        self.broken = matching::broken_edges(&self.hops, &self.clocks, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();
         for ((parent, site), count) in edges {
             let usual = self.usual_parents.entry(*site).or_insert((*parent, *count));
@@ -118,6 +155,46 @@ impl Corpus {
     /// How often a site occurs.
     pub fn profile(&self, site: SiteId) -> SiteProfile {
         self.sites.get(site as usize).copied().unwrap_or_default()
+    }
+
+    /// Edges of which hops were found in two traces, by exit and entry site.
+    pub fn broken_edges(&self) -> &[BrokenEdge] {
+        &self.broken
+    }
+
+    /// How often a site has a span of another site as parent.
+    pub fn joined(&self, parent: SiteId, site: SiteId) -> u64 {
+        self.joined.get(&(parent, site)).copied().unwrap_or_default()
+    }
+
+    /// How often each site has which as parent: parent, site, spans; by their numbers.
+    pub fn joined_pairs(&self) -> Vec<(SiteId, SiteId, u64)> {
+        let mut pairs: Vec<_> = self.joined.iter().map(|(edge, count)| (edge.0, edge.1, *count)).collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
+    /// All edges between exit and entry sites, by their sites.
+    pub fn edges(&self, names: &Names) -> Vec<Edge> {
+        let is_hop = |exit: SiteId, entry: SiteId| {
+            names.site(exit).kind.is_exit() && names.site(entry).kind.is_entry()
+        };
+        let mut hops: BTreeMap<(SiteId, SiteId), (u64, u64)> = BTreeMap::new();
+        let joined: BTreeMap<_, _> = self.joined.iter().collect();
+        for (edge, count) in joined.into_iter().filter(|(edge, _)| is_hop(edge.0, edge.1)) {
+            hops.entry(*edge).or_default().0 = *count;
+        }
+        for edge in &self.broken {
+            hops.entry((edge.exit, edge.entry)).or_default().1 = edge.pairs.len() as u64;
+        }
+        let edges = hops.into_iter().map(|((exit, entry), (joined, broken))| Edge {
+            exit,
+            entry,
+            protocol: self.hops.protocol(entry),
+            joined,
+            broken,
+        });
+        edges.collect()
     }
 
     /// The parent that a site has in more than half of the joined cases, and how often.

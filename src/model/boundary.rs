@@ -42,6 +42,15 @@ impl Boundary<'_> {
         })
     }
 
+    /// The segments of the target, each parameter as [`ANY_SEGMENT`], so that the route of one side
+    /// (`/orders/:id`, `/orders/{id}`, `/orders/<id>`) reads like the path of the other (`/orders/{n}`).
+    /// Version 1: a segment is a parameter when it begins like one in the syntax of a router, or when
+    /// [`names::normalise`] finds something in it that varies. A slash at either end means nothing.
+    pub fn segments(&self) -> Vec<&str> {
+        let segments = self.target.trim_matches('/').split('/');
+        segments.map(|segment| if is_parameter(segment) { ANY_SEGMENT } else { segment }).collect()
+    }
+
     /// The same boundary without ties to the input.
     pub fn into_owned(self) -> Boundary<'static> {
         Boundary {
@@ -53,12 +62,20 @@ impl Boundary<'_> {
     }
 }
 
+/// Stands for a segment that varies from call to call.
+pub const ANY_SEGMENT: &str = "*";
+
+fn is_parameter(segment: &str) -> bool {
+    segment.starts_with([':', '{', '<', '*', '[', '(']) || names::normalise(segment).contains('{')
+}
+
 /// The attributes that make a boundary, by meaning. Semantic conventions 1.44; where a convention
 /// was renamed the current name wins over the older ones.
 #[derive(Default)]
 struct Wanted<'s> {
     http_method: Ranked<'s>,
-    http_target: Ranked<'s>,
+    http_route: Ranked<'s>,
+    http_path: Ranked<'s>,
     rpc_system: Ranked<'s>,
     rpc_service: Ranked<'s>,
     rpc_method: Ranked<'s>,
@@ -111,9 +128,9 @@ impl<'s> Wanted<'s> {
         match key {
             "http.request.method" => self.http_method.offer(0, value),
             "http.method" => self.http_method.offer(1, value),
-            "http.route" => self.http_target.offer(0, value),
-            "http.target" => self.http_target.offer(3, value),
-            "http.url" => self.http_target.offer(4, value),
+            "http.route" => self.http_route.offer(0, value),
+            "http.target" => self.http_path.offer(2, value),
+            "http.url" => self.http_path.offer(3, value),
             "http.host" => self.peer.offer(4, value),
             _ => {}
         }
@@ -121,8 +138,8 @@ impl<'s> Wanted<'s> {
 
     fn url(&mut self, key: &str, value: &'s Value<'s>) {
         match key {
-            "url.path" => self.http_target.offer(1, value),
-            "url.full" => self.http_target.offer(2, value),
+            "url.path" => self.http_path.offer(0, value),
+            "url.full" => self.http_path.offer(1, value),
             _ => {}
         }
     }
@@ -162,7 +179,8 @@ impl<'s> Wanted<'s> {
     }
 }
 
-/// The boundary of an exit or entry span of a known protocol, and the id of its message.
+/// The boundary of an exit or entry span of a known protocol, and what tells one call over it from
+/// the others where both sides say it: the id of the message, or the exact path of the request.
 pub fn of_span<'s>(span: &'s Span<'_>) -> Option<(Boundary<'s>, Option<Cow<'s, str>>)> {
     if !span.kind.is_entry() && !span.kind.is_exit() {
         return None;
@@ -185,8 +203,13 @@ pub fn of_span<'s>(span: &'s Span<'_>) -> Option<(Boundary<'s>, Option<Cow<'s, s
     if !wanted.http_method.is_set() {
         return None;
     }
-    let target = http_target(&wanted);
-    Some((Boundary { protocol: Protocol::Http, method: wanted.http_method.text(), target, peer }, None))
+    let path = http_path(&wanted);
+    let target = match (wanted.http_route.is_set(), &path) {
+        (true, _) => wanted.http_route.text(),
+        (false, Some(path)) => Cow::Owned(names::normalise(path).into_owned()),
+        (false, None) => Cow::Borrowed(""),
+    };
+    Some((Boundary { protocol: Protocol::Http, method: wanted.http_method.text(), target, peer }, path))
 }
 
 /// Current conventions put `package.Service/Method` into `rpc.method`, older ones split it.
@@ -199,12 +222,11 @@ fn rpc<'s>(wanted: &Wanted<'s>, peer: Cow<'s, str>) -> Boundary<'s> {
     Boundary { protocol: Protocol::Rpc, method, target, peer }
 }
 
-fn http_target<'s>(wanted: &Wanted<'s>) -> Cow<'s, str> {
-    let text = wanted.http_target.text();
-    match wanted.http_target.0 {
-        Some((0, _)) | None => text,
-        Some(_) => Cow::Owned(names::normalise(path_of(&text)).into_owned()),
-    }
+fn http_path<'s>(wanted: &Wanted<'s>) -> Option<Cow<'s, str>> {
+    wanted.http_path.is_set().then(|| match wanted.http_path.text() {
+        Cow::Borrowed(text) => Cow::Borrowed(path_of(text)),
+        Cow::Owned(text) => Cow::Owned(path_of(&text).to_owned()),
+    })
 }
 
 /// The path of a URL or request target, without query and fragment.
@@ -253,6 +275,43 @@ mod tests {
         };
         assert_eq!((&client.method, &client.target), (&server.method, &server.target));
         assert_eq!((&*client.target, &*client.peer, &*server.peer), ("/items/{n}", "stock", ""));
+    }
+
+    #[test]
+    fn routes_of_every_router_read_like_paths() {
+        let segments = |target: &'static str| {
+            let (method, peer) = ("GET".into(), "".into());
+            let boundary = Boundary { protocol: Protocol::Http, method, target: target.into(), peer };
+            boundary.segments().join("/")
+        };
+        for target in [
+            "/v1/orders/:id/items",
+            "/v1/orders/{id}/items",
+            "/v1/orders/<id>/items/",
+            "/v1/orders/{n}/items",
+            "v1/orders/[id]/items",
+            "/v1/orders/{id:[0-9]+}/items",
+            "/v1/orders/order-4711/items",
+        ] {
+            assert_eq!(segments(target), "v1/orders/*/items", "{target}");
+        }
+        assert_eq!(segments("/"), "");
+    }
+
+    #[test]
+    fn the_exact_path_is_known_beside_the_route() {
+        let attribute = |key: &'static str, value: &'static str| Attribute {
+            key: key.into(),
+            value: Value::String(value.into()),
+        };
+        let attributes = vec![
+            attribute("http.route", "/items/:id"),
+            attribute("http.request.method", "GET"),
+            attribute("http.target", "/items/42?x=1"),
+        ];
+        let span = Span { kind: SpanKind::Server, attributes, ..Span::default() };
+        let (boundary, path) = of_span(&span).unwrap();
+        assert_eq!((&*boundary.target, path.as_deref()), ("/items/:id", Some("/items/42")));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::report::{
-    Blame, Cause, CheckNotPossible, Confidence, Coverage, Evidence, Exemplar, ExemplarSpan, Finding,
+    Blame, Cause, CheckNotPossible, Confidence, Coverage, Edge, Evidence, Exemplar, ExemplarSpan, Finding,
     FindingState, Input, Occurrence, Rate, RateUnit, Reason, Reject, Remedy, RepairCount, Report, SCHEMA,
-    ScopeName, Severity, SeverityCounts, Side, Summary, Tool, Unreadable, Verdict,
+    ScopeName, Severity, SeverityCounts, Side, Summary, Tool, Unreadable, Verdict, Via,
 };
 
 pub(super) fn healthy() -> Report {
@@ -23,6 +23,8 @@ pub(super) fn healthy() -> Report {
         },
         coverage: Coverage { records_seen: 12_345, ..Coverage::default() },
         findings: Vec::new(),
+        edges: Vec::new(),
+        edges_total: 0,
         verdict: Verdict::Pass,
         reasons: Vec::new(),
         exit_code: 0,
@@ -47,6 +49,8 @@ pub(super) fn inconclusive() -> Report {
 pub(super) fn failing() -> Report {
     let mut report = healthy();
     report.inputs.push(Input { format: Some("jaeger-json".to_owned()), ..input("export of today.json") });
+    report.edges = vec![edge("web", "orders", [1_200, 1_180, 20]), edge("orders", "payments", [700, 700, 0])];
+    report.edges_total = 2;
     report.summary.breaks = 2;
     report.summary.traces_affected = 42;
     report.summary.findings_by_severity = SeverityCounts { error: 1, warning: 1, info: 0 };
@@ -61,11 +65,34 @@ pub(super) fn failing() -> Report {
     report
 }
 
+fn edge(from: &str, to: &str, [calls, joined, broken]: [u64; 3]) -> Edge {
+    let side = |service: &str, kind: &str| Side {
+        namespace: None,
+        service: Some(service.to_owned()),
+        operation: Some("POST /orders".to_owned()),
+        kind: Some(kind.to_owned()),
+        inferred: false,
+    };
+    Edge {
+        from: side(from, "client"),
+        to: side(to, "server"),
+        via: Via::Http,
+        calls,
+        joined,
+        broken,
+        rate: crate::finding::rate(broken, calls, RateUnit::Calls),
+        clock: None,
+    }
+}
+
 /// Every text of a report that comes from traces does its worst.
 pub(super) fn hostile() -> Report {
     let worst = "\u{1b}[2J\u{1b}]0;x\u{7}\n::error::\u{202e}evil\u{200b}\u{9b}31m \u{e0041}漢".repeat(4);
     let mut report = failing();
     report.inputs[1].path = format!("-{worst}'; rm -rf ~; '");
+    for side in report.edges.iter_mut().flat_map(|edge| [&mut edge.from, &mut edge.to]) {
+        side.service = Some(worst.clone());
+    }
     for finding in &mut report.findings {
         finding.title.clone_from(&worst);
         finding.message.clone_from(&worst);

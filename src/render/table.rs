@@ -2,6 +2,8 @@
 //! said in words; colour only repeats it.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 
@@ -10,10 +12,11 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, LineStyle, Tab
 
 use super::{RenderOptions, text, tree};
 use crate::exit::Exit;
+use crate::finding;
 use crate::model::time;
 use crate::report::{
-    Cause, Confidence, Coverage, Exemplar, ExemplarSpan, Finding, FindingState, Report, Severity, Side,
-    Verdict,
+    Cause, Confidence, Coverage, Edge, Exemplar, ExemplarSpan, Finding, FindingState, RateUnit, Report,
+    Severity, Side, Verdict,
 };
 
 /// Columns before the text of a labelled line.
@@ -22,6 +25,8 @@ const MARGIN: usize = 14;
 const TREE_MARGIN: usize = 4;
 /// Lines of the overview; more findings are counted.
 const OVERVIEW_ROWS: usize = 50;
+/// Lines of the propagation matrix; more pairs of services are counted.
+const MATRIX_ROWS: usize = 12;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -53,6 +58,7 @@ fn render_with(
     }
     if options.verbosity >= 0 {
         page.checked(rules)?;
+        page.propagation()?;
         page.coverage()?;
         page.end()?;
     }
@@ -387,6 +393,9 @@ impl Page<'_> {
         let arguments = self.options.show_arguments.clone().unwrap_or_else(|| show_arguments(self.report));
         self.raw("next", format!("tracemend show {} {arguments}", text::shell_word(trace)).trim_end())?;
         self.raw("", &explain)?;
+        if let Some(cause) = &finding.cause {
+            self.raw("", &format!("tracemend explain {}", text::shell_word(&cause.id)))?;
+        }
         if self.options.verbosity <= 0 {
             return Ok(());
         }
@@ -398,6 +407,47 @@ impl Page<'_> {
             return Ok(());
         }
         self.labelled("checked", &rules.join(", "))
+    }
+
+    /// How often the context got from one service to the next.
+    fn propagation(&mut self) -> io::Result<()> {
+        let pairs = service_pairs(&self.report.edges);
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let most = if self.options.verbosity > 0 { usize::MAX } else { MATRIX_ROWS };
+        self.blank()?;
+        let heading = self.paint(BOLD, "Propagation");
+        writeln!(self.out, "{heading}")?;
+        // Margin 2, two blanks before each of 4 columns: 9, 9, 9 and 22 wide.
+        let place_width = self.width - 2 - 8 - 9 - 9 - 9 - 22;
+        let row = |place: &str, calls: &str, joined: &str, broken: &str, rate: &str| {
+            let place = text::fit_padded(place, place_width);
+            format!("  {place}  {calls:>9}  {joined:>9}  {broken:>9}  {rate:>22}")
+        };
+        let header = row("from → to", "calls", "joined", "broken", "broken (95 %)");
+        let header = self.paint(DIM, header.trim_end());
+        writeln!(self.out, "{header}")?;
+        for (from, to, [calls, joined, broken]) in pairs.iter().take(most) {
+            let rate = finding::rate(*broken, *calls, RateUnit::Calls);
+            let share = text::percent(*broken, *calls);
+            let rate = format!("{share} ({:.1}–{:.1} %)", rate.low * 100.0, rate.high * 100.0);
+            let [calls, joined, shown] = [calls, joined, broken].map(|number| text::count(*number));
+            let place = place_of_pair(from, to, place_width);
+            let line = row(&place, &calls, &joined, &shown, &rate);
+            let line = if *broken > 0 { self.paint(RED, line) } else { line };
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        let more = pairs.len().saturating_sub(most);
+        if more > 0 {
+            writeln!(self.out, "  … and {} more (-v shows all)", text::count(more as u64))?;
+        }
+        let left_out = self.report.edges_total.saturating_sub(self.report.edges.len() as u64);
+        if left_out > 0 {
+            let edges = text::plural(left_out, "edge is", "edges are");
+            writeln!(self.out, "  {edges} not counted here: those with fewest calls")?;
+        }
+        Ok(())
     }
 
     fn coverage(&mut self) -> io::Result<()> {
@@ -520,6 +570,25 @@ fn severity_cell(severity: Severity, color: bool) -> Cell {
     })
 }
 
+/// Calls, joined and broken hops of all pairs of services: most broken hops first, then most calls,
+/// then by name. A namespace that all share is left out.
+fn service_pairs(edges: &[Edge]) -> Vec<(String, String, [u64; 3])> {
+    let sides = || edges.iter().flat_map(|edge| [&edge.from, &edge.to]);
+    let first = sides().next().and_then(|side| side.namespace.as_deref());
+    let is_one_namespace = sides().all(|side| side.namespace.as_deref() == first);
+    let name = |side: &Side| if is_one_namespace { side.service_name() } else { side.short_name() };
+    let mut pairs: BTreeMap<(String, String), [u64; 3]> = BTreeMap::new();
+    for edge in edges {
+        let counts = pairs.entry((name(&edge.from), name(&edge.to))).or_default();
+        for (own, count) in counts.iter_mut().zip([edge.calls, edge.joined, edge.broken]) {
+            *own += count;
+        }
+    }
+    let mut pairs: Vec<_> = pairs.into_iter().map(|((from, to), counts)| (from, to, counts)).collect();
+    pairs.sort_by_key(|(.., [calls, _, broken])| (Reverse(*broken), Reverse(*calls)));
+    pairs
+}
+
 /// Both services, each cut to its share of the columns.
 fn short_place(finding: &Finding, columns: usize) -> String {
     let only = |side: &Side| {
@@ -532,12 +601,15 @@ fn short_place(finding: &Finding, columns: usize) -> String {
         (Some(side), None) | (None, Some(side)) => return only(side),
         (None, None) => return "–".to_owned(),
     };
-    let (from, to) = (from.service_name(), to.service_name());
+    place_of_pair(&from.service_name(), &to.service_name(), columns)
+}
+
+fn place_of_pair(from: &str, to: &str, columns: usize) -> String {
     let room = columns.saturating_sub(3);
     let half = room / 2;
-    let to_room = room.saturating_sub(text::width(&text::clean(&from)).min(half)).max(half);
-    let to = text::fit(&to, to_room);
-    let from = text::fit(&from, room.saturating_sub(text::width(&to)));
+    let to_room = room.saturating_sub(text::width(&text::clean(from)).min(half)).max(half);
+    let to = text::fit(to, to_room);
+    let from = text::fit(from, room.saturating_sub(text::width(&to)));
     format!("{from} → {to}")
 }
 

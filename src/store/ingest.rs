@@ -66,11 +66,14 @@ impl WorkerStore {
         let record = SpanRecord::new(span, operation, content, self.current.input, boundary.is_some());
         let rows = &mut self.partitions[index_of(span.trace_id)];
         rows.spans.push(record);
-        if let Some((boundary, message_id)) = boundary {
+        if let Some((boundary, identity)) = boundary {
             rows.boundaries.push(BoundaryRow {
                 source: record.source,
                 boundary: self.interner.boundary(&boundary),
-                message: message_id.map_or(0, |id| xxh3_64(id.as_bytes()) as u32),
+                // 0 means that there is none.
+                identity: identity
+                    .filter(|text| !text.is_empty())
+                    .map_or(0, |text| (xxh3_64(text.as_bytes()) as u32).max(1)),
             });
         }
         for link in &span.links {

@@ -236,8 +236,9 @@ pub struct BoundaryRow {
     pub source: u64,
     /// Index into [`super::Names::boundaries`].
     pub boundary: u32,
-    /// Hash of the message id, 0 without one.
-    pub message: u32,
+    /// Hash of what tells this call from others over the same boundary (the message id, or the exact
+    /// path), 0 without one.
+    pub identity: u32,
 }
 
 /// A span link.
