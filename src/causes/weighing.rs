@@ -176,8 +176,14 @@ impl Services {
         Self(services)
     }
 
-    fn joined(&self, service: ServiceId) -> u64 {
-        self.0.get(&service).into_iter().flatten().map(|(_, direction)| direction.joined).sum()
+    /// Joined hops into a service, which show that it extracts, or out of it, which show that it
+    /// injects. One does not show the other: a propagator of one's own may do only half.
+    fn joined(&self, service: ServiceId, into: bool) -> u64 {
+        let directions = self.0.get(&service).into_iter().flatten();
+        directions
+            .filter(|((_, by_caller), _)| *by_caller == into)
+            .map(|(_, direction)| direction.joined)
+            .sum()
     }
 
     /// Services none of whose hops works, with two partners or more; those with most partners first,
@@ -260,10 +266,10 @@ fn lost_between(case: &Case<'_>, edge: &BrokenEdge, services: &Services) -> Why 
     if joined as f64 > STILL_DEAD * edge.pairs.len() as f64 {
         return Why::only(&header_stripped::CAUSE, Confidence::High, vec![partly]);
     }
-    let working: Vec<Evidence> = [edge.entry, edge.exit]
-        .map(|site| case.names.site(site).service)
+    let working: Vec<Evidence> = [(edge.entry, true), (edge.exit, false)]
         .into_iter()
-        .map(|service| (service, services.joined(service)))
+        .map(|(site, into)| (case.names.site(site).service, into))
+        .map(|(service, into)| (service, services.joined(service, into)))
         .filter(|(_, joined)| *joined > 0)
         .map(|(service, joined)| Evidence::OtherHopsWork {
             service: service_name(case.names, service),
