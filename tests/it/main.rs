@@ -6,6 +6,7 @@
 mod asking;
 mod check;
 mod determinism;
+mod diagnosis;
 mod double;
 mod encode;
 mod hostile;
