@@ -5,6 +5,7 @@
 
 mod check;
 mod determinism;
+mod diagnosis;
 mod matrix;
 mod reports;
 mod support;

@@ -4,23 +4,36 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use tracemend::config::Settings;
-use tracemend::report::Severity;
+use tracemend::report::{Report, Severity};
 
+use crate::diagnosis::reports;
 use crate::support::{cases, findings, run};
 
 #[test]
 fn every_rule_over_every_fixture() {
     let mut found = String::new();
     for case in cases() {
-        let report = run(&[&case.file], &Settings::default());
-        writeln!(found, "{}", case.name).unwrap();
-        for finding in &report.findings {
-            let service = finding.to.as_ref().and_then(|side| side.service.as_deref()).unwrap_or("?");
-            let (rule, severity) = (&finding.rule, finding.severity.as_str());
-            writeln!(found, "  {rule} {severity} {service} {} {}", finding.spans, finding.traces).unwrap();
-        }
+        write_findings(&mut found, &case.name, &run(&[&case.file], &Settings::default()));
     }
     insta::assert_snapshot!(found);
+}
+
+#[test]
+fn every_rule_over_every_run_of_the_lab() {
+    let mut found = String::new();
+    for (case, report) in reports() {
+        write_findings(&mut found, &case.name, report);
+    }
+    insta::assert_snapshot!(found);
+}
+
+fn write_findings(text: &mut String, name: &str, report: &Report) {
+    writeln!(text, "{name}").unwrap();
+    for finding in &report.findings {
+        let service = finding.to.as_ref().and_then(|side| side.service.as_deref()).unwrap_or("?");
+        let (rule, severity) = (&finding.rule, finding.severity.as_str());
+        writeln!(text, "  {rule} {severity} {service} {} {}", finding.spans, finding.traces).unwrap();
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Case {
     }
 }
 
-/// All fixtures, by name.
+/// All fixtures with an `expect.json`, by name. Those of the lab, with a `case.toml`, are in `diagnosis`.
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut folders = vec![PathBuf::from("fixtures")];
@@ -68,6 +68,10 @@ pub(crate) fn cases() -> Vec<Case> {
         for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder)).unwrap() {
             let entry = entry.unwrap();
             let path = folder.join(entry.file_name());
+            if path == Path::new("fixtures/lab") {
+                // Services, with everything that is installed for them.
+                continue;
+            }
             if entry.file_type().unwrap().is_dir() {
                 folders.push(path);
             } else if entry.file_name() != "expect.json" {
