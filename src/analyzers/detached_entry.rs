@@ -45,14 +45,17 @@ impl Analyzer for DetachedEntry {
     }
 
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        case.corpus.broken_edges().iter().map(|edge| finding(case, edge)).collect()
+        let tells_links = case.inputs.iter().all(|input| input.capabilities.links);
+        let edges = case.corpus.broken_edges().iter();
+        let judged = edges.filter(|edge| tells_links || edge.protocol != Protocol::Messaging);
+        judged.map(|edge| finding(case, edge)).collect()
     }
 
     fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
         case.lacking(
             RULE.name,
             |capabilities| !capabilities.links,
-            "without links, consumers that are linked on purpose look like lost ones",
+            "messages are not judged: without links, consumers that are linked on purpose look like lost ones",
         )
     }
 }

@@ -69,6 +69,7 @@ impl WorkerStore {
         if let Some((boundary, identity)) = boundary {
             rows.boundaries.push(BoundaryRow {
                 source: record.source,
+                span: record.span_id().0 as u32,
                 boundary: self.interner.boundary(&boundary),
                 // 0 means that there is none.
                 identity: identity

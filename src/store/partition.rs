@@ -149,7 +149,7 @@ impl Partition {
             partition.links.extend(rows.links.into_chunks().flatten());
         }
         spans.sort_unstable_by(SpanRecord::order);
-        boundaries.sort_unstable_by_key(|row| (row.source, row.boundary));
+        boundaries.sort_unstable_by_key(|row| (row.source, row.span, row.boundary));
         partition.runs = runs(spans, emptied_spans, |one, other| one.trace_id() == other.trace_id());
         partition.boundary_runs =
             runs(boundaries, emptied_boundaries, |one, other| one.source == other.source);
@@ -176,10 +176,12 @@ impl Partition {
     /// What a span says about its other side.
     pub fn boundary(&self, span: &SpanRecord) -> Option<BoundaryRow> {
         let runs = &self.boundary_runs;
-        let run = runs.partition_point(|run| run.last().is_some_and(|last| last.source < span.source));
+        let key = |row: &BoundaryRow| (row.source, row.span);
+        let wanted = (span.source, span.span_id().0 as u32);
+        let run = runs.partition_point(|run| run.last().is_some_and(|last| key(last) < wanted));
         let run = runs.get(run)?;
-        let at = run.partition_point(|row| row.source < span.source);
-        run.get(at).copied().filter(|row| row.source == span.source)
+        let at = run.partition_point(|row| key(row) < wanted);
+        run.get(at).copied().filter(|row| key(row) == wanted)
     }
 
     /// The links of a span.

@@ -234,6 +234,8 @@ pub const fn source(input: usize, position: u64) -> u64 {
 pub struct BoundaryRow {
     /// [`SpanRecord::source`] of its span.
     pub source: u64,
+    /// Low half of the id of its span: all spans of a compressed frame have one source.
+    pub span: u32,
     /// Index into [`super::Names::boundaries`].
     pub boundary: u32,
     /// Hash of what tells this call from others over the same boundary (the message id, or the exact
