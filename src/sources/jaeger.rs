@@ -40,7 +40,7 @@ const LEAST_DEPTH: u64 = 20;
 const SHORTEST: i64 = 1_000_000;
 
 /// Elasticsearch and OpenSearch are read from an hour before the window on
-/// (`tracestore/core/reader.go`); the other storages give traces whole.
+/// (`elasticsearch/spanstore/reader.go`); the other storages give traces whole.
 const READ_AROUND: i64 = 3_600_000_000_000;
 
 /// How far around the window a trace is looked for when the window has none, in ns: 30 days.
@@ -137,8 +137,7 @@ async fn probe(client: &Client, query: &Query) -> Result<(Api, Vec<String>), Fet
             Err(_) => Ok((Api { generation: Generation::V3, is_raw: false, raw_search: false }, known)),
         };
     }
-    let is_other_api = answer.is_success() && !answer.body.trim_ascii_start().starts_with(b"<");
-    if answer.status != 404 && !is_other_api {
+    if answer.status != 404 && !answer.is_data() {
         let refusal = client.refusal(&ask, &answer);
         // A page can also come from a proxy that knows the older API only.
         return older(client, query).await.map_err(|_| refusal);
@@ -153,9 +152,7 @@ async fn older(client: &Client, query: &Query) -> Result<(Api, Vec<String>), Fet
     let Some(known) = services_in(&answer) else {
         return Err(match answer.status {
             404 => FetchProblem::NoApi { api: "query API of Jaeger", path: "/api/services".to_owned() },
-            _ if answer.is_success() && !answer.body.trim_ascii_start().starts_with(b"<") => {
-                not_jaeger("/api/services", "it lists no services")
-            }
+            _ if answer.is_data() => not_jaeger("/api/services", "it lists no services"),
             _ => client.refusal(&ask, &answer),
         });
     };
@@ -235,7 +232,7 @@ struct Search {
     query: Vec<(&'static str, String)>,
 }
 
-/// Both spellings are sent: servers before v2.10 or so know the one with underscores only.
+/// Both spellings are sent: older servers, v2.13 among them, know the one with underscores only.
 fn ask_v3(query: &Query, service: &str, window: Window, depth: u64) -> Search {
     let mut parameters = Vec::new();
     let mut both = |new: &'static str, old: &'static str, value: &str| {
@@ -362,7 +359,7 @@ async fn page(client: &Client, ask: &Ask<'_>, generation: Generation) -> Result<
     if answer.status == 404 && answer.body.trim_ascii_start().starts_with(b"{") {
         return Ok(Page::default());
     }
-    if !answer.is_success() || answer.body.trim_ascii_start().starts_with(b"<") {
+    if !answer.is_data() {
         return Err(client.refusal(ask, &answer));
     }
     Page::read(answer.body, generation)

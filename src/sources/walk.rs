@@ -9,6 +9,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{Input, InputKind, SourceError, SourceProblem, backend_input};
 use crate::config::Backend;
+use crate::suggest;
 
 /// What the arguments stand for.
 #[derive(Debug, Default)]
@@ -151,7 +152,7 @@ fn is_socket(_: FileType) -> bool {
     false
 }
 
-/// The entry of the same folder whose name differs least, if it differs little.
+/// The entry of the same folder whose name differs least, if it differs little, case aside.
 fn similar_path(path: &Path) -> Option<String> {
     /// More entries than this are not looked at: the suggestion is not worth the time.
     const MOST_ENTRIES: usize = 10_000;
@@ -162,27 +163,11 @@ fn similar_path(path: &Path) -> Option<String> {
         .ok()?
         .take(MOST_ENTRIES)
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .map(|other| (edit_distance(name, &other), other))
+        .map(|other| (suggest::distance(&name.to_lowercase(), &other.to_lowercase()), other))
         .filter(|(distance, _)| *distance <= allowed)
         .min()?;
     let similar = folder.map_or_else(|| PathBuf::from(&similar), |folder| folder.join(&similar));
     similar.into_os_string().into_string().ok()
-}
-
-/// Levenshtein distance without regard to case.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, left) in left.to_lowercase().chars().enumerate() {
-        let mut diagonal = index;
-        row[0] = index + 1;
-        for (column, right) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(left != *right);
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]
