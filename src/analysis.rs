@@ -8,7 +8,9 @@ use crate::analyzers::observations::Observations;
 use crate::analyzers::{self, Case, InputAbility};
 use crate::causes;
 use crate::corpus::clocks::OffsetInterval;
+use crate::corpus::deviations::Deviations;
 use crate::corpus::{Corpus, Edge};
+use crate::diagnosis::{Diagnosis, Facts};
 use crate::finding::Finding;
 use crate::model::{Span, TraceId};
 use crate::report::CheckNotPossible;
@@ -100,10 +102,7 @@ impl Collected {
             let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
             self.counts += trace.counts;
             self.judged += records.len() as u64 - trace.counts.outside_filter;
-            inputs.clear();
-            inputs.extend(records.iter().map(SpanRecord::input));
-            inputs.sort_unstable();
-            inputs.dedup();
+            inputs_of(records, &mut inputs);
             for input in &inputs {
                 self.traces_by_input[*input] += 1;
             }
@@ -116,12 +115,9 @@ impl Collected {
             } else {
                 long += 1;
             }
-            // What a source cut is full of gaps that are nobody's fault.
-            if store.accounting.truncated.contains(&trace.trace_id) {
-                continue;
-            }
-            match doubt(&trace, &inputs, abilities) {
+            match doubt(store, &trace, &inputs, abilities) {
                 None => {}
+                Some(Doubt::Truncated) => continue,
                 Some(Doubt::WindowEdge) => {
                     self.window_edge_traces += 1;
                     continue;
@@ -139,6 +135,38 @@ impl Collected {
         }
         self.truncated_trace_pairs += short * long;
     }
+}
+
+fn inputs_of(records: &[SpanRecord], inputs: &mut Vec<usize>) {
+    inputs.clear();
+    inputs.extend(records.iter().map(SpanRecord::input));
+    inputs.sort_unstable();
+    inputs.dedup();
+}
+
+/// The second look at every judged trace, once it is known what is usual.
+fn deviations(store: &Store, scope: &Scope, abilities: &[InputAbility], corpus: &Corpus) -> Deviations {
+    let next = AtomicUsize::new(0);
+    let samples = Mutex::new(Deviations::default());
+    let collected = rayon::broadcast(|_| {
+        let mut own = Deviations::new(corpus, &store.names);
+        let (mut pass, mut inputs) = (FlatPass::default(), Vec::new());
+        while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for records in partition.traces() {
+                let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
+                inputs_of(records, &mut inputs);
+                if doubt(store, &trace, &inputs, abilities).is_none() {
+                    own.observe(&trace, corpus);
+                }
+            }
+            samples.lock().unwrap_or_else(PoisonError::into_inner).drain_samples(&mut own);
+        }
+        own
+    });
+    let mut deviations = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
+    collected.iter().for_each(|own| deviations.merge(own));
+    deviations.finish();
+    deviations
 }
 
 /// Analyses a store. `span_level` is what the analyzers saw while decoding, by final site.
@@ -173,7 +201,10 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     let mut corpus = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
     corpus.merge(without_samples);
     corpus.finish(&store.names);
-    let case = Case { seen: &seen, corpus: &corpus, names: &store.names, inputs };
+    let deviations = deviations(&store, scope, inputs, &corpus);
+    let diagnosis =
+        Diagnosis::of(&Facts { corpus: &corpus, deviations: &deviations, names: &store.names, inputs });
+    let case = Case { seen: &seen, corpus: &corpus, diagnosis: &diagnosis, names: &store.names, inputs };
     let mut findings: Vec<Finding> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.judge(&case)).collect();
     causes::explain(&case, &mut findings);
@@ -213,6 +244,8 @@ fn edges(case: &Case<'_>) -> Vec<(Edge, Option<OffsetInterval>)> {
 /// Why a trace is not judged although it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
+    /// A source cut it: it is full of gaps that are nobody's fault.
+    Truncated,
     /// What it lacks may lie before the window.
     WindowEdge,
     /// What it lacks may still come.
@@ -224,7 +257,15 @@ enum Doubt {
 /// wait for by default.
 const NEAR_THE_EDGE: i64 = 60_000_000_000;
 
-fn doubt(trace: &TraceView<'_>, inputs: &[usize], abilities: &[InputAbility]) -> Option<Doubt> {
+fn doubt(
+    store: &Store,
+    trace: &TraceView<'_>,
+    inputs: &[usize],
+    abilities: &[InputAbility],
+) -> Option<Doubt> {
+    if store.accounting.truncated.contains(&trace.trace_id) {
+        return Some(Doubt::Truncated);
+    }
     let horizons = inputs.iter().filter_map(|input| abilities.get(*input)).map(|ability| ability.horizon);
     let (mut whole_from_ns, mut settled_ns) = (None, None);
     for horizon in horizons {

@@ -9,6 +9,7 @@ use crate::analyzers::Rule;
 use crate::analyzers::observations::Tally;
 use crate::causes::Opinion;
 use crate::corpus::sample::Sampled;
+use crate::diagnosis::Place;
 use crate::model::time::human_duration;
 use crate::model::{SpanId, TraceId, names};
 use crate::report::{Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
@@ -46,6 +47,10 @@ pub struct Finding {
     pub scope: Option<ScopeName>,
     /// The edge whose hops are broken, for findings about hops: exit and entry site.
     pub hop: Option<(SiteId, SiteId)>,
+    /// The places of both sides where the diagnosis knows them, for the software that runs there.
+    pub sides: (Option<Place>, Option<Place>),
+    /// The caller's side is the damaged one.
+    pub is_from_damaged: bool,
     /// Why, if that was concluded.
     pub cause: Option<Opinion>,
     /// Runners-up.
@@ -119,6 +124,8 @@ impl Finding {
             to,
             scope: None,
             hop: None,
+            sides: (None, None),
+            is_from_damaged: false,
             cause: None,
             other_causes: Vec::new(),
             decides: None,
@@ -151,6 +158,11 @@ impl Finding {
         }
     }
 
+    /// The side whose spans are damaged.
+    pub const fn damaged(&self) -> Option<&Side> {
+        if self.is_from_damaged { self.from.as_ref() } else { self.to.as_ref() }
+    }
+
     /// All evidence, the carrying fact first.
     pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
         std::iter::once(&self.proof).chain(&self.support)
@@ -158,23 +170,23 @@ impl Finding {
 
     /// Identity of the break across runs: rule, damaged side and scope. Never ids, times or hosts.
     pub fn fingerprint(&self) -> String {
-        let to = self.to.as_ref();
+        let damaged = self.damaged();
         let scope = self.scope.as_ref().map(|scope| scope.name.as_str());
         hash_parts(&[
             Some(self.rule.name),
-            side_parts(to)[0],
-            side_parts(to)[1],
-            side_parts(to)[2],
-            side_parts(to)[3],
+            side_parts(damaged)[0],
+            side_parts(damaged)[1],
+            side_parts(damaged)[2],
+            side_parts(damaged)[3],
             scope,
         ])
     }
 
     /// Identity with the inferred other side, where there is one.
     pub fn edge_fingerprint(&self) -> Option<String> {
-        let from = self.from.as_ref()?;
+        let other = if self.is_from_damaged { self.to.as_ref()? } else { self.from.as_ref()? };
         let fingerprint = self.fingerprint();
-        let [namespace, service, operation, kind] = side_parts(Some(from));
+        let [namespace, service, operation, kind] = side_parts(Some(other));
         Some(hash_parts(&[Some(&fingerprint), namespace, service, operation, kind]))
     }
 }
@@ -284,6 +296,18 @@ pub enum Evidence {
         operations: Vec<String>,
         /// How many more there are.
         others: u64,
+    },
+    /// What is missing was counted in a sample.
+    SampledLosses {
+        /// Losses in the sample.
+        kept: u64,
+        /// Losses in all.
+        seen: u64,
+    },
+    /// A call without an answer encloses the orphan, in the same trace.
+    CallAround {
+        /// Orphans.
+        orphans: u64,
     },
     /// Copies under one id.
     Copies {
@@ -463,6 +487,8 @@ impl Evidence {
             Self::SiblingPlaces { .. } => "sibling-places",
             Self::ShadowOfParent { .. } => "shadow-of-parent",
             Self::SeenAt { .. } => "seen-at",
+            Self::SampledLosses { .. } => "sampled-losses",
+            Self::CallAround { .. } => "call-around",
             Self::Copies { .. } => "copies",
             Self::CopiesDiffer { .. } => "copies-differ",
             Self::IdShared { .. } => "id-shared",
@@ -516,6 +542,15 @@ impl Evidence {
                 let more = if *others > 0 { format!(" and {others} more") } else { String::new() };
                 format!("seen at {}{more}", names.join(", "))
             }
+            Self::SampledLosses { kept, seen } => {
+                format!(
+                    "counted in a sample: {kept} of {seen} orphans and calls without an answer, whole traces"
+                )
+            }
+            Self::CallAround { orphans } => format!(
+                "{} open call to the same target around it in the same trace, which nothing answers",
+                count(*orphans, "orphan has an", "orphans have an")
+            ),
             Self::Copies { ids, extra, spans } => format!(
                 "{} {} more than once: {} among {} here",
                 count(*ids, "span", "spans"),
@@ -616,6 +651,8 @@ impl Evidence {
             Self::SiblingPlaces { places } => json!({"places": places}),
             Self::ShadowOfParent { longest_ns } => json!({"longest_ns": longest_ns}),
             Self::SeenAt { operations, others } => json!({"operations": operations, "others": others}),
+            Self::SampledLosses { kept, seen } => json!({"kept": kept, "seen": seen}),
+            Self::CallAround { orphans } => json!({"orphans": orphans}),
             Self::Copies { ids, extra, spans } => json!({"ids": ids, "extra": extra, "spans": spans}),
             Self::CopiesDiffer { ids } => json!({"ids": ids}),
             Self::IdShared { ids, contents } => json!({"ids": ids, "contents": contents}),

@@ -15,6 +15,7 @@ pub mod cli;
 mod compose;
 pub mod config;
 pub mod corpus;
+pub mod diagnosis;
 mod exemplars;
 pub mod exit;
 pub mod finding;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const SCHEMA: &str = "tracemend.report/v1";
 
 /// Kinds of evidence, as published in the schema. More will come.
-pub const EVIDENCE_KINDS: [&str; 28] = [
+pub const EVIDENCE_KINDS: [&str; 30] = [
     "parent-absent",
     "parent-location",
     "usual-parent",
@@ -40,6 +40,8 @@ pub const EVIDENCE_KINDS: [&str; 28] = [
     "other-hops-work",
     "partly-joined",
     "nothing-active",
+    "sampled-losses",
+    "call-around",
 ];
 
 /// Everything one run found.

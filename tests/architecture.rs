@@ -25,7 +25,7 @@ const ORDER: &[&[&str]] = &[
     &["trace"],
     &["graph"],
     &["corpus"],
-    &["analyzers", "causes", "finding"],
+    &["analyzers", "causes", "diagnosis", "finding"],
     &["gate"],
     &["analysis"],
     // From settings to a report.
@@ -51,6 +51,7 @@ const CORE: &[&str] = &[
     "corpus",
     "analyzers",
     "causes",
+    "diagnosis",
     "finding",
     "gate",
     "analysis",

@@ -21,6 +21,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::corpus::Corpus;
+use crate::diagnosis::Diagnosis;
 use crate::finding::{Evidence, Finding, side};
 use crate::model::{Capabilities, Horizon, Span};
 use crate::report::{CheckNotPossible, Remedy, Severity, Side};
@@ -112,6 +113,8 @@ pub struct Case<'c> {
     pub seen: &'c Observations,
     /// Facts across traces.
     pub corpus: &'c Corpus,
+    /// Breaks that only all traces together explain.
+    pub diagnosis: &'c Diagnosis,
     /// What the numbers stand for.
     pub names: &'c Names,
     /// What the inputs can tell.
@@ -129,6 +132,12 @@ struct Group {
 }
 
 impl Case<'_> {
+    /// The breaks that the diagnosis found for a rule.
+    fn breaks(&self, rule: &'static Rule) -> Vec<Finding> {
+        let found = self.diagnosis.of_rule(rule);
+        found.map(|found| found.finding(rule, self.names, self.seen.capacity())).collect()
+    }
+
     /// A line of coverage for each format among the inputs that lacks something a rule needs.
     fn lacking(
         &self,

@@ -51,7 +51,7 @@ pub(crate) fn check(text: &str) {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Found {
     rule: String,
-    from: Option<Side>,
+    other: Option<Side>,
     service: String,
     operation: Option<String>,
     cause: Option<&'static str>,
@@ -59,12 +59,12 @@ struct Found {
 
 impl Found {
     fn of(finding: &Finding) -> Self {
-        let to = finding.to.clone().unwrap();
+        let damaged = finding.damaged().cloned().unwrap();
         Self {
             rule: finding.rule.name.to_owned(),
-            from: finding.from.clone(),
-            service: to.service.unwrap_or_default(),
-            operation: to.operation,
+            other: if finding.is_from_damaged { finding.to.clone() } else { finding.from.clone() },
+            service: damaged.service.unwrap_or_default(),
+            operation: damaged.operation,
             cause: finding.cause.map(|opinion| opinion.cause.id),
         }
     }

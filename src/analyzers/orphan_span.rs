@@ -1,15 +1,16 @@
 //! `orphan-span`: a span names a parent that is not in its trace.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::observations::{Observations, Place};
-use super::{Analyzer, Case, Group, Rule};
+use super::observations::sampled;
+use super::{Analyzer, Case, Rule};
+use crate::corpus::losses::{Loss, Seen};
+use crate::corpus::sample::Sampled;
 use crate::finding::{Evidence, Finding, label, rate, side};
-use crate::model::SpanId;
-use crate::report::{RateUnit, Severity};
+use crate::model::{SpanId, TraceId};
+use crate::report::{RateUnit, ScopeName, Severity};
 use crate::store::SiteId;
-use crate::trace::{Parent, TraceView};
 
 static RULE: Rule = Rule {
     name: "orphan-span",
@@ -47,50 +48,17 @@ impl Analyzer for OrphanSpan {
         &RULE
     }
 
-    fn observe_trace(&self, trace: &TraceView<'_>, seen: &mut Observations) {
-        if trace.counts.orphan_spans == 0 {
-            return;
-        }
-        // The children of one absent parent at one place count it once.
-        let mut absent: BTreeMap<(SiteId, SpanId), (i64, i64)> = BTreeMap::new();
-        let mut last = None;
-        for (index, span) in trace.nodes() {
-            let (Parent::Missing, Some(parent_id)) = (trace.parents[index], span.parent_id()) else {
-                continue;
-            };
-            if last == Some(span.span_id()) {
-                continue;
-            }
-            last = Some(span.span_id());
-            let tally = seen.span(RULE.name, 0, trace, index);
-            let location = match span.parent_is_remote() {
-                Some(true) => "remote",
-                Some(false) => "local",
-                None => "unknown",
-            };
-            tally.add(location, 1);
-            let site = trace.names.site_of(span.operation);
-            let cover = absent.entry((site, parent_id)).or_insert((i64::MAX, i64::MIN));
-            if span.is_timed() {
-                *cover = (cover.0.min(span.start_ns()), cover.1.max(span.end_ns()));
-            }
-            if cover.0 == i64::MAX {
-                continue;
-            }
-            tally.raise("cover", cover.1.saturating_sub(cover.0));
-        }
-        for (site, _) in absent.keys() {
-            let place = Place { rule: RULE.name, site: *site, variant: 0 };
-            seen.count(place, "missing_parents", 1);
-        }
-    }
-
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        let break_of = |site| match case.corpus.usual_parent(site) {
-            Some((parent, _)) => Break::Under(parent),
-            None => Break::At(site),
-        };
-        case.grouped(RULE.name, 0, break_of).iter().map(|group| finding(case, group)).collect()
+        let mut unexplained: BTreeMap<Break, Vec<&Loss>> = BTreeMap::new();
+        for loss in case.diagnosis.unexplained_orphans() {
+            let site = case.names.site_of(loss.operation);
+            let place =
+                case.corpus.usual_parent(site).map_or(Break::At(site), |(parent, _)| Break::Under(parent));
+            unexplained.entry(place).or_default().push(loss);
+        }
+        let mut findings = case.breaks(&RULE);
+        findings.extend(unexplained.values().map(|losses| finding(case, losses)));
+        findings
     }
 }
 
@@ -101,25 +69,56 @@ enum Break {
     At(SiteId),
 }
 
-fn finding(case: &Case<'_>, group: &Group) -> Finding {
+/// The orphans of one place.
+#[derive(Default)]
+struct Orphans {
+    spans: u64,
+    /// What the children of each absent parent cover, ns.
+    covers: BTreeMap<(TraceId, SpanId), (i64, i64)>,
+}
+
+impl Orphans {
+    fn add(&mut self, loss: &Loss) {
+        self.spans += 1;
+        let parent = (loss.trace_id, loss.parent_id.unwrap_or_default());
+        let cover = self.covers.entry(parent).or_insert((loss.start_ns, loss.end_ns));
+        *cover = (cover.0.min(loss.start_ns), cover.1.max(loss.end_ns));
+    }
+
+    fn longest_cover_ns(&self) -> i64 {
+        self.covers.values().map(|(start, end)| end.saturating_sub(*start)).max().unwrap_or(0)
+    }
+}
+
+fn finding(case: &Case<'_>, losses: &[&Loss]) -> Finding {
+    let mut sites: BTreeMap<SiteId, Orphans> = BTreeMap::new();
+    for loss in losses {
+        sites.entry(case.names.site_of(loss.operation)).or_default().add(loss);
+    }
     // The observed side is the place with most absent parents; of equals entry spans, then content.
-    let absent = |site: SiteId| {
-        let tally = case.seen.at(Place { rule: RULE.name, site, variant: 0 });
-        tally.map_or((0, 0), |tally| (tally.count("missing_parents"), tally.spans))
+    let rank = |(site, orphans): &(&SiteId, &Orphans)| {
+        (orphans.covers.len(), case.names.site(**site).kind.is_entry(), Reverse(**site))
     };
-    let rank = |site: &&SiteId| (absent(**site).0, case.names.site(**site).kind.is_entry(), Reverse(**site));
-    let leader = group.sites.iter().max_by_key(rank).copied().unwrap_or(group.sites[0]);
-    let (missing_parents, orphans) = absent(leader);
-    let all = &group.tally;
-    let profile = case.corpus.profile(leader);
-    let to = side(case.names, leader);
-    let proof = Evidence::ParentAbsent { orphans: all.spans, missing_parents };
+    let Some((leader, orphans)) = sites.iter().max_by_key(rank) else { unreachable!("a group has a member") };
+    let profile = case.corpus.profile(*leader);
+    let to = side(case.names, *leader);
+    let missing_parents = orphans.covers.len() as u64;
+    let proof = Evidence::ParentAbsent { orphans: losses.len() as u64, missing_parents };
+    let traces: BTreeSet<TraceId> = losses.iter().map(|loss| loss.trace_id).collect();
     let title = format!("{} has a parent that is not in the trace", label(&to));
-    let mut finding = Finding::at_site(&RULE, case.names, leader, all, title, proof);
-    finding.rate = Some(rate(orphans, profile.spans, RateUnit::Spans));
-    let (remote, local, unknown) = (all.count("remote"), all.count("local"), all.count("unknown"));
+    let (count, spans) = (traces.len() as u64, losses.len() as u64);
+    let mut finding = Finding::between(&RULE, None, Some(to), spans, count, title, proof);
+    let scope = &case.names.site(*leader).scope;
+    finding.scope = (!scope.is_empty()).then(|| ScopeName { name: scope.to_string(), version: None });
+    finding.first_ns = losses.iter().map(|loss| loss.start_ns).min();
+    finding.last_ns = losses.iter().map(|loss| loss.start_ns).max();
+    finding.rate = Some(rate(orphans.spans, profile.spans, RateUnit::Spans));
+    finding.corpus_traces = traces.into_iter().collect();
+    finding.occurrences = occurrences(case, losses);
+    let of = |wanted: Location| losses.iter().filter(|loss| location(loss) == wanted).count() as u64;
+    let (remote, local, unknown) = (of(Location::Remote), of(Location::Local), of(Location::Unknown));
     finding.support.push(Evidence::ParentLocation { remote, local, unknown });
-    match case.corpus.usual_parent(leader) {
+    match case.corpus.usual_parent(*leader) {
         Some((parent, joined)) => {
             let mut from = side(case.names, parent);
             from.inferred = true;
@@ -132,20 +131,52 @@ fn finding(case: &Case<'_>, group: &Group) -> Finding {
         }
         None => finding.support.push(Evidence::NeverJoined { spans: profile.spans }),
     }
-    let siblings = group.sites.iter().filter(|site| **site != leader);
+    let siblings = sites.keys().filter(|site| *site != leader);
     let places: Vec<String> =
         siblings.map(|site| label(&side(case.names, *site))).take(PLACES_NAMED).collect();
     if !places.is_empty() {
         finding.support.push(Evidence::SiblingPlaces { places });
     }
-    if let Some(longest_ns) = all.extremes.get("cover").filter(|longest| **longest > 0) {
-        finding.support.push(Evidence::ShadowOfParent { longest_ns: *longest_ns });
+    let longest_ns = sites.values().map(Orphans::longest_cover_ns).max().unwrap_or(0);
+    if longest_ns > 0 {
+        finding.support.push(Evidence::ShadowOfParent { longest_ns });
+    }
+    let (kept, seen) = case.diagnosis.losses_kept_of();
+    if kept < seen {
+        finding.support.push(Evidence::SampledLosses { kept, seen });
     }
     finding.remedy.steps.retain(|step| fits(step, remote, local));
     finding.message = message(&finding, remote, local);
     finding.decides = Some(decides(remote, local));
     finding.lower_when_rare();
     finding
+}
+
+#[derive(PartialEq, Eq)]
+enum Location {
+    Remote,
+    Local,
+    Unknown,
+}
+
+fn location(loss: &Loss) -> Location {
+    match (loss.is_told, loss.seen) {
+        (false, _) => Location::Unknown,
+        (true, Seen::FromChild) => Location::Local,
+        (true, _) => Location::Remote,
+    }
+}
+
+/// The orphans with the smallest hash.
+fn occurrences(case: &Case<'_>, losses: &[&Loss]) -> Vec<Sampled> {
+    let sampled_loss = |loss: &&Loss| {
+        let site = case.names.site_of(loss.operation);
+        sampled(loss.trace_id, loss.span_id, loss.source, site, loss.start_ns)
+    };
+    let mut spans: Vec<Sampled> = losses.iter().map(sampled_loss).collect();
+    spans.sort_unstable();
+    spans.truncate(case.seen.capacity());
+    spans
 }
 
 /// Whether a step of the remedy can help when the absent parents ran where the flags say.

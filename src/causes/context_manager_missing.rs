@@ -2,7 +2,7 @@
 
 use super::{At, Cause, Fix};
 
-pub(super) static CAUSE: Cause = Cause {
+pub(crate) static CAUSE: Cause = Cause {
     id: "context-manager-missing",
     summary: "no span is ever active in the calling process, so there is nothing to inject",
     what: "Without a context manager, or with two copies of the API in one process, every span of the \

@@ -2,7 +2,7 @@
 
 use super::{At, Cause, Fix};
 
-pub(super) static CAUSE: Cause = Cause {
+pub(crate) static CAUSE: Cause = Cause {
     id: "double-injection",
     summary: "the client is instrumented twice, sends two `traceparent` headers, and the callee rejects both",
     what: "Each of two instrumentations of one HTTP client makes a span and adds `traceparent`. The callee \

@@ -2,7 +2,7 @@
 
 use super::{At, Cause, Fix};
 
-pub(super) static CAUSE: Cause = Cause {
+pub(crate) static CAUSE: Cause = Cause {
     id: "header-stripped",
     summary: "something between caller and callee does not pass the trace headers on",
     what: "The caller sends the context, but a proxy, gateway, load balancer, firewall or the browser's \

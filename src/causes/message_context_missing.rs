@@ -2,7 +2,7 @@
 
 use super::{At, Cause, Fix};
 
-pub(super) static CAUSE: Cause = Cause {
+pub(crate) static CAUSE: Cause = Cause {
     id: "message-context-missing",
     summary: "messages travel without context: it is not injected, not extracted, or dropped by the broker",
     what: "The producer does not put the context into the message, the consumer does not read it, or the \

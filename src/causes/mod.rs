@@ -4,11 +4,12 @@
 //! change in which language and library. To add one, write its file, add it to [`ALL`], and say in
 //! `weighing` when it applies.
 
-mod context_manager_missing;
-mod double_injection;
-mod header_stripped;
-mod message_context_missing;
-mod propagator_mismatch;
+pub(crate) mod context_manager_missing;
+pub(crate) mod double_injection;
+pub(crate) mod header_stripped;
+pub(crate) mod hop_not_exported;
+pub(crate) mod message_context_missing;
+pub(crate) mod propagator_mismatch;
 mod weighing;
 
 pub use weighing::explain;
@@ -20,6 +21,7 @@ pub static ALL: &[&Cause] = &[
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,
     &header_stripped::CAUSE,
+    &hop_not_exported::CAUSE,
     &message_context_missing::CAUSE,
     &propagator_mismatch::CAUSE,
 ];

@@ -2,7 +2,7 @@
 
 use super::{At, Cause, Fix};
 
-pub(super) static CAUSE: Cause = Cause {
+pub(crate) static CAUSE: Cause = Cause {
     id: "propagator-mismatch",
     summary: "one of the services writes and reads the context in another format than its partners, or \
               not at all",

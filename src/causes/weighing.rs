@@ -12,6 +12,7 @@ use super::{
 use crate::analyzers::Case;
 use crate::corpus::Edge;
 use crate::corpus::matching::BrokenEdge;
+use crate::diagnosis::Place;
 use crate::finding::{Evidence, Finding};
 use crate::model::boundary::Protocol;
 use crate::report::Confidence;
@@ -48,12 +49,20 @@ impl Why {
 /// Gives findings about broken hops their cause, what speaks for it, and a remedy for the software
 /// at hand.
 pub fn explain(case: &Case<'_>, findings: &mut [Finding]) {
-    if findings.iter().all(|finding| finding.hop.is_none()) {
+    if findings.iter().all(|finding| finding.hop.is_none() && finding.cause.is_none()) {
         return;
     }
     let mut reasons = reasons(case);
     let software = software_of_sites(case.names);
     for finding in findings {
+        if let Some(cause) = finding.cause {
+            let [from, to] = [finding.sides.0, finding.sides.1]
+                .map(|place| place.map(|place| software_of(case.names, &software, place)));
+            let (from, to) = (from.or(to).unwrap_or_default(), to.or(from).unwrap_or_default());
+            finding.remedy = cause.cause.remedy(from, to);
+            finding.decides = Some(cause.cause.decides.to_owned());
+            continue;
+        }
         let Some(hop) = finding.hop else { continue };
         let Some(why) = reasons.remove(&hop) else { continue };
         let side = |site: SiteId| software.get(site as usize).copied().unwrap_or_default();
@@ -77,6 +86,17 @@ fn software_of_sites(names: &Names) -> Vec<Software<'_>> {
         *known = (*known).max(language);
     }
     software
+}
+
+/// Of a whole service the language, and no scope.
+fn software_of<'n>(names: &Names, software: &[Software<'n>], place: Place) -> Software<'n> {
+    match place {
+        Place::Site(site) => software.get(site as usize).copied().unwrap_or_default(),
+        Place::Service(service) => {
+            let languages = names.sites_of(service).map(|site| software[site as usize].language);
+            Software { language: languages.max().unwrap_or_default(), scope: "" }
+        }
+    }
 }
 
 fn reasons(case: &Case<'_>) -> BTreeMap<(SiteId, SiteId), Why> {

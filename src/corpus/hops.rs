@@ -180,16 +180,24 @@ impl Hops {
     /// The kept exits that nothing answers and nothing links to, and the kept entries that are roots,
     /// each by start. What has equal times is ordered by ids.
     pub(super) fn sides(&self, names: &Names) -> [Vec<UnjoinedSpan>; 2] {
-        let is_linked =
-            |span: &UnjoinedSpan| self.linked.binary_search(&hash_span(span.trace_id, span.span_id)).is_ok();
         let all = self.unjoined.finished().iter().copied();
         let (mut entries, mut exits): (Vec<_>, Vec<_>) =
             all.partition(|span| names.operation(span.operation).kind.is_entry());
-        exits.retain(|span| !is_linked(span));
+        exits.retain(|span| !self.is_linked(span.trace_id, span.span_id));
         for side in [&mut exits, &mut entries] {
             side.sort_unstable_by_key(|span| (span.start_ns, span.trace_id, span.span_id, span.hash));
         }
         [exits, entries]
+    }
+
+    /// The kept exits that nothing answers, linked or not, in the order of the sample.
+    pub(super) fn exits<'h>(&'h self, names: &'h Names) -> impl Iterator<Item = &'h UnjoinedSpan> {
+        self.unjoined.finished().iter().filter(|span| names.operation(span.operation).kind.is_exit())
+    }
+
+    /// Whether a span link leads to this span.
+    pub fn is_linked(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+        self.linked.binary_search(&hash_span(trace_id, span_id)).is_ok()
     }
 
     /// Kept spans, and spans in all.
@@ -207,7 +215,7 @@ impl Hops {
 
 /// An exit is answered when an entry stands under it. Of two nested clients (an SDK over an HTTP
 /// library) the inner one is the boundary.
-fn mark_answered(trace: &TraceView<'_>, answered: &mut Vec<bool>) {
+pub(super) fn mark_answered(trace: &TraceView<'_>, answered: &mut Vec<bool>) {
     answered.clear();
     answered.resize(trace.spans.len(), false);
     for index in (0..trace.spans.len()).filter(|index| trace.is_node(*index)) {

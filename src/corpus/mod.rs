@@ -6,10 +6,15 @@
 
 mod assignment;
 pub mod clocks;
+pub mod deviations;
+pub mod histogram;
 pub mod hops;
+pub mod losses;
 pub mod matching;
 pub mod sample;
+pub mod usual;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
@@ -21,6 +26,7 @@ use clocks::ClockPairs;
 use hops::Hops;
 use matching::BrokenEdge;
 use sample::{BottomK, Sampled};
+use usual::Usual;
 
 /// Facts across traces, while they are collected.
 #[derive(Debug, Default)]
@@ -28,14 +34,21 @@ pub struct Corpus {
     sites: Vec<SiteProfile>,
     joined: FxHashMap<(SiteId, SiteId), u64>,
     usual_parents: BTreeMap<SiteId, (SiteId, u64)>,
+    parents: BTreeMap<SiteId, Vec<(SiteId, u64)>>,
     /// Call-like hops that bound the difference of two clocks.
     pub clocks: ClockPairs,
     /// Sample of span ids that shows ids which occur in many traces.
     pub span_ids: SpanIdSketch,
+    /// Who answers, how long things take, when processes were seen.
+    pub usual: Usual,
     /// Hops of which the sides lie in different traces.
     pub hops: Hops,
     broken: Vec<BrokenEdge>,
 }
+
+/// Parents of a site that are told apart: an operation that more callers use often is rare, and the
+/// frequent ones decide.
+const PARENTS_KEPT: usize = 8;
 
 /// All hops between one exit site and one entry site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +102,7 @@ impl Corpus {
             self.span_ids.observe(trace, span);
         }
         self.clocks.observe(trace);
+        self.usual.observe(trace);
         self.hops.observe(trace);
     }
 
@@ -128,6 +142,7 @@ impl Corpus {
             *self.joined.entry(edge).or_default() += count;
         }
         self.clocks.merge(other.clocks);
+        self.usual.merge(other.usual);
         self.hops.merge(other.hops);
         self.span_ids.merge(&other.span_ids);
     }
@@ -136,6 +151,7 @@ impl Corpus {
     pub fn finish(&mut self, names: &Names) {
         self.span_ids.sample.finish();
         self.clocks.finish();
+        self.usual.finish(names);
         self.hops.finish();
         self.broken = matching::broken_edges(&self.hops, &self.clocks, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();
@@ -144,6 +160,11 @@ impl Corpus {
             if *count > usual.1 {
                 *usual = (*parent, *count);
             }
+            self.parents.entry(*site).or_default().push((*parent, *count));
+        }
+        for parents in self.parents.values_mut() {
+            parents.sort_by_key(|(_, count)| Reverse(*count));
+            parents.truncate(PARENTS_KEPT);
         }
         // What has no parent in most of the cases has no usual parent.
         let sites = &self.sites;
@@ -195,6 +216,11 @@ impl Corpus {
             broken,
         });
         edges.collect()
+    }
+
+    /// The parents that a site has most often, and how often; those with most first.
+    pub fn parents(&self, site: SiteId) -> &[(SiteId, u64)] {
+        self.parents.get(&site).map_or(&[], Vec::as_slice)
     }
 
     /// The parent that a site has in more than half of the joined cases, and how often.

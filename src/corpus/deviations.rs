@@ -1,0 +1,43 @@
+//! The second look at every trace: what deviates from what the first look found usual.
+//!
+//! Everything here merges commutatively, like the corpus itself.
+
+use super::Corpus;
+use super::losses::Losses;
+use crate::store::Names;
+use crate::trace::TraceView;
+
+/// What deviates from the usual.
+#[derive(Debug, Default)]
+pub struct Deviations {
+    /// Spans that are missing.
+    pub losses: Losses,
+}
+
+impl Deviations {
+    /// Nothing seen yet.
+    pub fn new(corpus: &Corpus, names: &Names) -> Self {
+        Self { losses: Losses::new(corpus, names) }
+    }
+
+    /// Takes in the judged spans of one trace. `corpus` is finished.
+    pub fn observe(&mut self, trace: &TraceView<'_>, corpus: &Corpus) {
+        self.losses.observe(trace, corpus);
+    }
+
+    /// Takes over the samples of another, which are most of its memory: every thread would hold as much
+    /// otherwise.
+    pub fn drain_samples(&mut self, other: &mut Self) {
+        self.losses.drain_samples(&mut other.losses);
+    }
+
+    /// Joins another.
+    pub fn merge(&mut self, other: &Self) {
+        self.losses.merge(&other.losses);
+    }
+
+    /// Draws the conclusions, once everything is merged.
+    pub fn finish(&mut self) {
+        self.losses.finish();
+    }
+}

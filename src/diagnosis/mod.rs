@@ -1,0 +1,264 @@
+//! Breaks that only all traces together explain. One stage after the other looks at what the stages
+//! before it left unexplained, the surest first, so that one fault is one break: what a stage explains,
+//! no later one judges again.
+
+mod unexported_hops;
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
+
+use crate::analyzers::{InputAbility, Rule};
+use crate::causes::Opinion;
+use crate::corpus::Corpus;
+use crate::corpus::deviations::Deviations;
+use crate::corpus::losses::Loss;
+use crate::corpus::sample::{Sampled, hash_span};
+use crate::finding::{Evidence, Finding, ProposedParent, label, side};
+use crate::model::{SpanId, TraceId};
+use crate::report::{Confidence, Rate, ScopeName, Severity, Side};
+use crate::store::{Names, ServiceId, SiteId};
+
+/// What the stages judge by.
+#[derive(Clone, Copy)]
+pub struct Facts<'f> {
+    /// What is usual.
+    pub corpus: &'f Corpus,
+    /// What deviates from it.
+    pub deviations: &'f Deviations,
+    /// What the numbers stand for.
+    pub names: &'f Names,
+    /// What the inputs can tell.
+    pub inputs: &'f [InputAbility],
+}
+
+/// One side of a break: an operation, or a whole service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// An operation.
+    Site(SiteId),
+    /// A service.
+    Service(ServiceId),
+}
+
+impl Place {
+    /// The service.
+    pub fn service(self, names: &Names) -> ServiceId {
+        match self {
+            Self::Site(site) => names.site(site).service,
+            Self::Service(service) => service,
+        }
+    }
+
+    /// The side of a finding.
+    fn side(self, names: &Names) -> Side {
+        match self {
+            Self::Site(site) => side(names, site),
+            Self::Service(service) => {
+                let service = &names.services[service as usize];
+                let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+                Side {
+                    namespace: filled(&service.namespace),
+                    service: filled(&service.name),
+                    operation: None,
+                    kind: None,
+                    inferred: false,
+                }
+            }
+        }
+    }
+}
+
+/// A span that a break damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// Trace.
+    pub trace_id: TraceId,
+    /// Span.
+    pub span_id: SpanId,
+    /// Its site.
+    pub site: SiteId,
+    /// Its start, ns.
+    pub start_ns: i64,
+    /// Where it was read.
+    pub source: u64,
+    /// Where it belongs.
+    pub parent: Option<ProposedParent>,
+}
+
+/// A break and why it happened.
+#[derive(Clone, Debug)]
+pub struct Break {
+    /// Name of the rule that reports it.
+    pub rule: &'static str,
+    /// The other side, as far as it is known; always inferred.
+    pub from: Option<Place>,
+    /// The side whose spans are damaged.
+    pub to: Place,
+    /// How sure it is that the break exists.
+    pub confidence: Confidence,
+    /// The severity where it is below the rule's.
+    pub severity: Severity,
+    /// Why, where that is known.
+    pub cause: Option<Opinion>,
+    /// Runners-up.
+    pub other_causes: Vec<Opinion>,
+    /// One line without ids, to stand behind the name of the damaged side.
+    pub title: String,
+    /// A few sentences.
+    pub message: String,
+    /// Damaged spans.
+    pub spans: Vec<Damaged>,
+    /// How often.
+    pub rate: Option<Rate>,
+    /// The fact that carries it.
+    pub proof: Evidence,
+    /// Further facts.
+    pub support: Vec<Evidence>,
+}
+
+/// What some stage has explained.
+#[derive(Debug, Default)]
+pub struct Explained {
+    spans: FxHashSet<(TraceId, SpanId)>,
+    exits: FxHashSet<(TraceId, SpanId)>,
+}
+
+impl Explained {
+    /// Notes a damaged span, and that its proposed parent has what it lacked.
+    pub fn add(&mut self, span: &Damaged) {
+        self.spans.insert((span.trace_id, span.span_id));
+        if let Some(parent) = span.parent {
+            self.exits.insert((parent.trace_id, parent.span_id));
+        }
+    }
+
+    /// Notes an exit whose missing answer is explained.
+    pub fn add_exit(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.exits.insert((trace_id, span_id));
+    }
+
+    /// Whether a damaged span is explained.
+    pub fn has(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+        self.spans.contains(&(trace_id, span_id))
+    }
+
+    /// Whether the missing answer of an exit is explained.
+    pub fn has_exit(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+        self.exits.contains(&(trace_id, span_id))
+    }
+}
+
+/// All breaks that the stages found.
+#[derive(Debug, Default)]
+pub struct Diagnosis {
+    breaks: Vec<Break>,
+    unexplained: Vec<Loss>,
+    losses_kept_of: (u64, u64),
+}
+
+/// One stage: adds the breaks it finds and notes what they explain.
+type Stage = fn(&Facts<'_>, &mut Explained) -> Vec<Break>;
+
+/// The stages, the surest first.
+const STAGES: &[Stage] = &[unexported_hops::breaks];
+
+impl Diagnosis {
+    /// Runs all stages.
+    pub fn of(facts: &Facts<'_>) -> Self {
+        let mut explained = hops_of_two_traces(facts);
+        let mut breaks = Vec::new();
+        for stage in STAGES {
+            let found = stage(facts, &mut explained);
+            found.iter().flat_map(|found| &found.spans).for_each(|span| explained.add(span));
+            breaks.extend(found);
+        }
+        let is_unexplained =
+            |loss: &&Loss| loss.parent_id.is_some() && !explained.has(loss.trace_id, loss.span_id);
+        let losses = &facts.deviations.losses;
+        Self {
+            breaks,
+            unexplained: losses.rows().iter().filter(is_unexplained).copied().collect(),
+            losses_kept_of: losses.kept_of(),
+        }
+    }
+
+    /// Orphans that no stage explained.
+    pub fn unexplained_orphans(&self) -> &[Loss] {
+        &self.unexplained
+    }
+
+    /// Losses that were kept, and losses in all.
+    pub const fn losses_kept_of(&self) -> (u64, u64) {
+        self.losses_kept_of
+    }
+
+    /// The breaks that a rule reports.
+    pub fn of_rule(&self, rule: &Rule) -> impl Iterator<Item = &Break> {
+        let name = rule.name;
+        self.breaks.iter().filter(move |found| found.rule == name)
+    }
+}
+
+/// Broken hops are proven by pairing; `detached-entry` reports them.
+fn hops_of_two_traces(facts: &Facts<'_>) -> Explained {
+    let mut explained = Explained::default();
+    for pair in facts.corpus.broken_edges().iter().flat_map(|edge| &edge.pairs) {
+        explained.spans.insert((pair.entry.trace_id, pair.entry.span_id));
+        explained.add_exit(pair.exit.trace_id, pair.exit.span_id);
+        // The twin of a doubled exit is answered by the same root.
+    }
+    explained
+}
+
+impl Break {
+    /// The finding, with up to `capacity` occurrences: those with the smallest hash.
+    pub fn finding(&self, rule: &'static Rule, names: &Names, capacity: usize) -> Finding {
+        let mut traces: Vec<TraceId> = self.spans.iter().map(|span| span.trace_id).collect();
+        traces.sort_unstable();
+        traces.dedup();
+        let to = self.to.side(names);
+        let from = self.from.map(|place| Side { inferred: true, ..place.side(names) });
+        let title = format!("{} {}", label(&to), self.title);
+        let (spans, count) = (self.spans.len() as u64, traces.len() as u64);
+        let mut finding = Finding::between(rule, from, Some(to), spans, count, title, self.proof.clone());
+        if let Place::Site(site) = self.to {
+            let scope = &names.site(site).scope;
+            finding.scope = (!scope.is_empty()).then(|| ScopeName { name: scope.to_string(), version: None });
+        }
+        finding.message.clone_from(&self.message);
+        finding.confidence = self.confidence;
+        finding.sides = (self.from, Some(self.to));
+        finding.rate.clone_from(&self.rate);
+        finding.first_ns = self.spans.iter().map(|span| span.start_ns).min();
+        finding.last_ns = self.spans.iter().map(|span| span.start_ns).max();
+        finding.support.clone_from(&self.support);
+        finding.cause = self.cause;
+        finding.other_causes.clone_from(&self.other_causes);
+        finding.corpus_traces = traces;
+        finding.lower_to(self.severity);
+        finding.lower_when_rare();
+        (finding.occurrences, finding.proposed_parents) = self.occurrences(capacity);
+        finding
+    }
+
+    fn occurrences(&self, capacity: usize) -> (Vec<Sampled>, BTreeMap<(TraceId, SpanId), ProposedParent>) {
+        let sampled = |span: &Damaged| Sampled {
+            hash: hash_span(span.trace_id, span.span_id),
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            site: span.site,
+            start_ns: span.start_ns,
+            source: span.source,
+        };
+        let mut spans: Vec<(Sampled, Option<ProposedParent>)> =
+            self.spans.iter().map(|span| (sampled(span), span.parent)).collect();
+        spans.sort_unstable_by_key(|(span, _)| *span);
+        spans.dedup_by_key(|(span, _)| *span);
+        spans.truncate(capacity);
+        let proposed =
+            spans.iter().filter_map(|(span, parent)| Some(((span.trace_id, span.span_id), (*parent)?)));
+        let proposed = proposed.collect();
+        (spans.into_iter().map(|(span, _)| span).collect(), proposed)
+    }
+}
