@@ -309,6 +309,115 @@ pub enum Evidence {
         /// Orphans.
         orphans: u64,
     },
+    /// A function of the trace id tells the traces with a service from those without it.
+    SamplerSeparates {
+        /// The service.
+        service: String,
+        /// Whose sampler uses it.
+        function: &'static str,
+        /// Share of the traces that it keeps.
+        ratio: f64,
+        /// Traces that lack the service.
+        absent: u64,
+        /// Of these, traces that such a sampler drops.
+        beyond: u64,
+        /// Traces that it drops and that have the service all the same.
+        exceptions: u64,
+        /// Power of ten that the probability by chance is below.
+        p_exponent: i64,
+    },
+    /// Spans of a service are not there.
+    MissingSpans {
+        /// The service.
+        service: String,
+        /// Parents of orphans.
+        parents: u64,
+        /// Answers to calls.
+        answers: u64,
+        /// Operations that they are taken to be of.
+        operations: u64,
+    },
+    /// Further places with damage from the same losses.
+    OtherPlaces {
+        /// Their names.
+        places: Vec<String>,
+        /// How many more there are.
+        others: u64,
+    },
+    /// Operations whose parent in the same process is never there.
+    AlwaysMissing {
+        /// Their service.
+        service: String,
+        /// How many there are.
+        operations: u64,
+        /// Different absent parents among them.
+        parents: u64,
+        /// Services to which the same happens.
+        services: u64,
+    },
+    /// Everything else of the service is complete.
+    OthersSpared {
+        /// The operation that is missing.
+        operation: String,
+        /// How often.
+        lost: u64,
+        /// Other losses of the service.
+        others_lost: u64,
+        /// Losses that the others would have at the same rate.
+        expected: u64,
+    },
+    /// One process of a service stopped, another one began, and spans are missing around that.
+    ProcessReplaced {
+        /// The service.
+        service: String,
+        /// Time between the last span of the one and the first of the other, ns.
+        gap_ns: i64,
+        /// Missing spans.
+        lost: u64,
+        /// Of these, answers to calls that failed.
+        failed: u64,
+    },
+    /// All losses of a service lie behind the last span that came from it, or at the end of the data.
+    NothingAfter {
+        /// The service.
+        service: String,
+        /// How long the data goes on after that, ns.
+        silent_ns: i64,
+    },
+    /// Several services lose spans in one stretch of time.
+    LostInWindow {
+        /// Services.
+        services: u64,
+        /// Losses in it.
+        lost: u64,
+        /// Losses in all.
+        of: u64,
+        /// How long it is, ns.
+        window_ns: i64,
+        /// Share of time or traces that lie in it.
+        share: f64,
+        /// Power of ten that the probability by chance is below.
+        p_exponent: i64,
+    },
+    /// Several services lose spans all the time.
+    ManyServicesLose {
+        /// Services.
+        services: u64,
+        /// Share of the losses that the first of them has.
+        largest_share: f64,
+    },
+    /// Only large traces lack spans.
+    LargeTracesOnly {
+        /// Spans of the smallest trace that does.
+        smallest: u64,
+        /// Spans that nine of ten traces do not exceed.
+        usual: u64,
+    },
+    /// Nothing of a caller is in the traces.
+    CallerAbsent {
+        /// Missing callers.
+        orphans: u64,
+    },
     /// Copies under one id.
     Copies {
         /// Ids.
@@ -489,6 +598,17 @@ impl Evidence {
             Self::SeenAt { .. } => "seen-at",
             Self::SampledLosses { .. } => "sampled-losses",
             Self::CallAround { .. } => "call-around",
+            Self::SamplerSeparates { .. } => "sampler-separates",
+            Self::MissingSpans { .. } => "missing-spans",
+            Self::OtherPlaces { .. } => "other-places",
+            Self::AlwaysMissing { .. } => "always-missing",
+            Self::OthersSpared { .. } => "others-spared",
+            Self::ProcessReplaced { .. } => "process-replaced",
+            Self::NothingAfter { .. } => "nothing-after",
+            Self::LostInWindow { .. } => "lost-in-window",
+            Self::ManyServicesLose { .. } => "many-services-lose",
+            Self::LargeTracesOnly { .. } => "large-traces-only",
+            Self::CallerAbsent { .. } => "caller-absent",
             Self::Copies { .. } => "copies",
             Self::CopiesDiffer { .. } => "copies-differ",
             Self::IdShared { .. } => "id-shared",
@@ -550,6 +670,53 @@ impl Evidence {
             Self::CallAround { orphans } => format!(
                 "{} open call to the same target around it in the same trace, which nothing answers",
                 count(*orphans, "orphan has an", "orphans have an")
+            ),
+            Self::SamplerSeparates { service, function, ratio, absent, beyond, exceptions, p_exponent } => {
+                format!(
+                    "a sampler that keeps {:.1} % of the trace ids explains {beyond} of {absent} traces without {service}, with {} ({function}; probability by chance below 1e{p_exponent})",
+                    ratio * 100.0,
+                    count(*exceptions, "exception", "exceptions"),
+                )
+            }
+            Self::MissingSpans { service, parents, answers, operations } => {
+                missing_spans(service, *parents, *answers, *operations)
+            }
+            Self::OtherPlaces { places, others } => {
+                let more = if *others > 0 { format!(" and {others} more") } else { String::new() };
+                format!("also seen at {}{more}", places.join(", "))
+            }
+            Self::AlwaysMissing { service, operations, parents, services } => {
+                always_missing(service, *operations, *parents, *services)
+            }
+            Self::OthersSpared { operation, lost, others_lost, expected } => format!(
+                "{} missing; at that rate the other operations of the service would have lost {expected}, and lost {others_lost}",
+                count(*lost, &format!("span of {operation} is"), &format!("spans of {operation} are")),
+            ),
+            Self::ProcessReplaced { service, gap_ns, lost, failed } => format!(
+                "a process of {service} was replaced after {} of silence; {} missing around it, {} failed",
+                human_duration(*gap_ns),
+                count(*lost, "span is", "spans are"),
+                count(*failed, "call", "calls"),
+            ),
+            Self::NothingAfter { service, silent_ns } => format!(
+                "the missing spans lie at the end: nothing of {service} comes in the last {}",
+                human_duration(*silent_ns)
+            ),
+            Self::LostInWindow { services, lost, of, window_ns, share, p_exponent } => format!(
+                "{lost} of {of} losses of {services} services lie within {}, in which {:.0} % of the traces lie (probability by chance below 1e{p_exponent})",
+                human_duration(*window_ns),
+                share * 100.0,
+            ),
+            Self::ManyServicesLose { services, largest_share } => format!(
+                "{services} services lose spans all the time, none of them more than {:.0} % of what is missing, and no function of the trace id tells which",
+                (largest_share * 100.0).ceil(),
+            ),
+            Self::LargeTracesOnly { smallest, usual } => format!(
+                "only traces of {smallest} spans and more lack some; nine of ten traces have at most {usual}"
+            ),
+            Self::CallerAbsent { orphans } => format!(
+                "in {} everything hangs on the absent caller, and nothing of it is there",
+                count(*orphans, "trace", "traces")
             ),
             Self::Copies { ids, extra, spans } => format!(
                 "{} {} more than once: {} among {} here",
@@ -653,6 +820,31 @@ impl Evidence {
             Self::SeenAt { operations, others } => json!({"operations": operations, "others": others}),
             Self::SampledLosses { kept, seen } => json!({"kept": kept, "seen": seen}),
             Self::CallAround { orphans } => json!({"orphans": orphans}),
+            Self::SamplerSeparates { service, function, ratio, absent, beyond, exceptions, p_exponent } => {
+                json!({"service": service, "function": function, "absent": absent, "beyond": beyond, "exceptions": exceptions, "p_exponent": p_exponent, "ratio": (ratio * 1e3).round() / 1e3})
+            }
+            Self::MissingSpans { service, parents, answers, operations } => {
+                json!({"service": service, "parents": parents, "answers": answers, "operations": operations})
+            }
+            Self::OtherPlaces { places, others } => json!({"places": places, "others": others}),
+            Self::AlwaysMissing { service, operations, parents, services } => {
+                json!({"service": service, "operations": operations, "parents": parents, "services": services})
+            }
+            Self::OthersSpared { operation, lost, others_lost, expected } => {
+                json!({"operation": operation, "lost": lost, "others_lost": others_lost, "expected": expected})
+            }
+            Self::ProcessReplaced { service, gap_ns, lost, failed } => {
+                json!({"service": service, "gap_ns": gap_ns, "lost": lost, "failed": failed})
+            }
+            Self::NothingAfter { service, silent_ns } => json!({"service": service, "silent_ns": silent_ns}),
+            Self::LostInWindow { services, lost, of, window_ns, share, p_exponent } => {
+                json!({"services": services, "lost": lost, "of": of, "window_ns": window_ns, "p_exponent": p_exponent, "share": (share * 1e3).round() / 1e3})
+            }
+            Self::ManyServicesLose { services, largest_share } => {
+                json!({"services": services, "largest_share": (largest_share * 1e3).round() / 1e3})
+            }
+            Self::LargeTracesOnly { smallest, usual } => json!({"smallest": smallest, "usual": usual}),
+            Self::CallerAbsent { orphans } => json!({"orphans": orphans}),
             Self::Copies { ids, extra, spans } => json!({"ids": ids, "extra": extra, "spans": spans}),
             Self::CopiesDiffer { ids } => json!({"ids": ids}),
             Self::IdShared { ids, contents } => json!({"ids": ids, "contents": contents}),
@@ -695,6 +887,35 @@ impl Evidence {
 /// `1 span names`, `2 spans name`.
 fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn missing_spans(service: &str, parents: u64, answers: u64, operations: u64) -> String {
+    let what = match (parents, answers) {
+        (parents, 0) => format!("{} missing", count(parents, "parent is", "parents are")),
+        (0, answers) => format!("{} no answer", count(answers, "call has", "calls have")),
+        _ => format!("{parents} parents and the answers to {answers} calls are missing"),
+    };
+    let whose = if operations > 1 { format!(", of {operations} operations") } else { String::new() };
+    format!("{what} in {service}{whose}")
+}
+
+fn always_missing(service: &str, operations: u64, parents: u64, services: u64) -> String {
+    let others = match services {
+        1 => String::new(),
+        number => format!("; the same happens in {number} services"),
+    };
+    format!(
+        "{} of {service} {}{others}",
+        count(operations, "operation", "operations"),
+        if operations == 1 {
+            "never has its parent, which is of the same process".to_owned()
+        } else {
+            format!(
+                "never have their parents, which are of the same process: {}",
+                count(parents, "parent", "different parents")
+            )
+        },
+    )
 }
 
 fn unanswered_calls(caller: &str, pairs: u64, unique: u64, messages: bool) -> String {

@@ -16,6 +16,7 @@ pub mod observations;
 mod orphan_span;
 mod parent_cycle;
 mod span_id_collision;
+mod unanswered_call;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,7 @@ pub static ALL: &[&dyn Analyzer] = &[
     &orphan_span::OrphanSpan,
     &parent_cycle::ParentCycle,
     &span_id_collision::SpanIdCollision,
+    &unanswered_call::UnansweredCall,
 ];
 
 /// A rule: what can be wrong, and how to explain it.

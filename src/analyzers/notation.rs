@@ -7,7 +7,10 @@
 //! Fields stand two or more spaces apart; times are ms. A line without indentation begins a new
 //! trace, unless the line before it belongs to a trace that has no empty line behind it yet.
 //! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
-//! `repeat` (of the whole trace), `shared`, `remote`, `local`, `link` (an id), `sdk` (a language). What
+//! `repeat` (of the whole trace), `times` (of the span and those below it), `shared`, `remote`, `local`,
+//! `error`, `link` (an id), `sdk` (a language), `instance`. Spans that are made and not there: `lost`
+//! (`1/6`: in that share of the repetitions, at random; `3..5`: in the third and fourth, counted from
+//! 0), `sampled` (a ratio: it and those below are there when the sampler of the JS SDK keeps the trace). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
 //! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
 //! comment names the rules that must find something at this place; nothing else may be found
@@ -22,7 +25,8 @@ use crate::finding::Finding;
 use crate::formats::{Block, Origin};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
 use crate::model::{
-    Attribute, Link, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, TraceId, Value, names,
+    Attribute, Link, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, StatusCode, TraceId,
+    Value, names,
 };
 use crate::report::Side;
 use crate::store::ingest::WorkerStore;
@@ -171,10 +175,10 @@ fn analyse(lines: &[Line]) -> Analysis {
     let mut seen = Observations::new(usize::MAX);
     let mut position = 0;
     for trace in lines.chunk_by(|one, other| one.trace == other.trace) {
-        let repeat: u64 = trace[0].keys.get("repeat").map_or(1, |count| count.parse().unwrap());
+        let repeat: u64 = trace[0].number("repeat").unwrap_or(1);
         for round in 0..repeat {
-            for line in trace {
-                let (mut span, resource) = span(line, round);
+            for (line, copy) in there(trace, round) {
+                let (mut span, resource) = span(trace, line, round, copy);
                 if let Some(target) = line.keys.get("link") {
                     let target = lines.iter().find(|line| line.id == *target).unwrap();
                     span.links.push(Link {
@@ -196,19 +200,81 @@ fn analyse(lines: &[Line]) -> Analysis {
     analysis::analyse_spans(worker, seen)
 }
 
-fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {
+impl Line {
+    fn number(&self, key: &str) -> Option<u64> {
+        self.keys.get(key).map(|text| text.parse().unwrap_or_else(|_| panic!("{key}={text}")))
+    }
+
+    /// Whether the span is there in this repetition and copy, leaving aside those above it.
+    fn is_there(&self, round: u64, copy: u64) -> bool {
+        if let Some(ratio) = self.keys.get("sampled") {
+            let id = trace_id(self.trace, round).0;
+            let words = [id >> 96, id >> 64, id >> 32, id].map(|word| word as u32);
+            let mixed = words.iter().fold(0, |mixed, word| mixed ^ word);
+            return f64::from(mixed) < ratio.parse::<f64>().unwrap() * f64::from(u32::MAX);
+        }
+        let Some(lost) = self.keys.get("lost") else { return true };
+        if let Some((from, to)) = lost.split_once("..") {
+            return !(from.parse().unwrap()..to.parse().unwrap()).contains(&round);
+        }
+        let (share, of) = lost.split_once('/').unwrap_or_else(|| panic!("lost={lost}"));
+        let (share, of): (u64, u64) = (share.parse().unwrap(), of.parse().unwrap());
+        hashed(&format!("{} {round} {copy} lost", self.id)) % of >= share
+    }
+}
+
+/// The spans of a trace that are there in one repetition, each with the number of its copy.
+fn there(trace: &[Line], round: u64) -> Vec<(&Line, u64)> {
+    let mut all = Vec::new();
+    let mut sampled_out: BTreeSet<&str> = BTreeSet::new();
+    for line in trace {
+        let is_below = line.parent.as_ref().is_some_and(|parent| sampled_out.contains(parent.as_str()));
+        let is_dropped = line.keys.contains_key("sampled") && !line.is_there(round, 0);
+        if is_below || is_dropped {
+            sampled_out.insert(&line.id);
+            continue;
+        }
+        let copies = times(trace, line);
+        all.extend((0..copies).filter(|copy| line.is_there(round, *copy)).map(|copy| (line, copy)));
+    }
+    all
+}
+
+/// How often a span is there: what stands below a span with `times` as often as that.
+fn times(trace: &[Line], line: &Line) -> u64 {
+    let mut above = Some(line);
+    // Parents may be circles.
+    for _ in 0..trace.len() {
+        let Some(line) = above else { break };
+        if let Some(times) = line.number("times") {
+            return times;
+        }
+        let parent = |parent: &String| trace.iter().find(|other| other.id == *parent);
+        above = line.parent.as_ref().and_then(parent);
+    }
+    1
+}
+
+fn span(trace: &[Line], line: &Line, round: u64, copy: u64) -> (Span<'static>, Resource<'static>) {
     const DAY_NS: i64 = 86_400_000_000_000;
     const MS: i64 = 1_000_000;
     let base = 20_000 * DAY_NS + round as i64 * 10_000 * MS + 123;
+    let own_id = |id: &str| span_id(&numbered(id, copy), round);
+    let parent_id = |id: &String| {
+        let parent = trace.iter().find(|other| other.id == *id);
+        let is_copied = parent.is_some_and(|parent| times(trace, parent) > 1);
+        if is_copied { own_id(id) } else { span_id(id, round) }
+    };
     let mut span = Span {
         trace_id: trace_id(line.trace, round),
-        span_id: span_id(&line.id, round),
-        parent_span_id: line.parent.as_ref().map(|parent| span_id(parent, round)),
+        span_id: own_id(&line.id),
+        parent_span_id: line.parent.as_ref().map(parent_id),
         name: line.name.clone().into(),
         kind: line.kind,
         start_ns: Some(base + line.start_ms * MS),
         end_ns: Some(base + line.end_ms * MS),
         shared: line.keys.contains_key("shared"),
+        status: if line.keys.contains_key("error") { StatusCode::Error } else { StatusCode::Unset },
         attributes: boundary(line, round),
         ..Span::default()
     };
@@ -224,7 +290,9 @@ fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {
         span.parent_is_remote = Some(line.keys.contains_key("remote"));
     }
     let mut attributes = vec![attribute("service.name", &line.service)];
-    for (key, name) in [("host", "host.name"), ("sdk", "telemetry.sdk.language")] {
+    for (key, name) in
+        [("host", "host.name"), ("instance", "service.instance.id"), ("sdk", "telemetry.sdk.language")]
+    {
         attributes.extend(line.keys.get(key).map(|value| attribute(name, value)));
     }
     (span, Resource { attributes, dropped_attributes: 0 })
@@ -265,6 +333,10 @@ fn boundary(line: &Line, round: u64) -> Vec<Attribute<'static>> {
         }
     }
     attributes
+}
+
+fn numbered(id: &str, copy: u64) -> String {
+    if copy == 0 { id.to_owned() } else { format!("{id} {copy}") }
 }
 
 fn trace_id(trace: usize, round: u64) -> TraceId {

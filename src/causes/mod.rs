@@ -4,13 +4,24 @@
 //! change in which language and library. To add one, write its file, add it to [`ALL`], and say in
 //! `weighing` when it applies.
 
+pub(crate) mod backend_limit;
+pub(crate) mod collector_refused;
 pub(crate) mod context_manager_missing;
 pub(crate) mod double_injection;
+pub(crate) mod exit_without_flush;
+pub(crate) mod export_queue_overflow;
+pub(crate) mod external_caller;
 pub(crate) mod header_stripped;
 pub(crate) mod hop_not_exported;
 pub(crate) mod message_context_missing;
+pub(crate) mod process_crash;
 pub(crate) mod propagator_mismatch;
+pub(crate) mod sampler_mismatch;
+pub(crate) mod scope_filtered;
+pub(crate) mod span_never_ended;
+pub(crate) mod tail_sampling_split;
 mod weighing;
+pub(crate) mod window_edge;
 
 pub use weighing::explain;
 
@@ -18,12 +29,23 @@ use crate::report::{Confidence, Remedy};
 
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
+    &backend_limit::CAUSE,
+    &collector_refused::CAUSE,
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,
+    &exit_without_flush::CAUSE,
+    &export_queue_overflow::CAUSE,
+    &external_caller::CAUSE,
     &header_stripped::CAUSE,
     &hop_not_exported::CAUSE,
     &message_context_missing::CAUSE,
+    &process_crash::CAUSE,
     &propagator_mismatch::CAUSE,
+    &sampler_mismatch::CAUSE,
+    &scope_filtered::CAUSE,
+    &span_never_ended::CAUSE,
+    &tail_sampling_split::CAUSE,
+    &window_edge::CAUSE,
 ];
 
 /// A reason for which context is lost.

@@ -1,19 +1,19 @@
-//! Distributions of durations that merge: four buckets for every doubling, so that a quantile is right
+//! Distributions of durations or sizes that merge: four buckets for every doubling, so that a quantile is right
 //! to within a fifth (2^¼ is 1.19).
 
-/// Buckets for every doubling of the duration.
+/// Buckets for every doubling.
 const PER_DOUBLING: f64 = 4.0;
 
-/// How many durations lie in which bucket.
+/// How many values lie in which bucket.
 #[derive(Clone, Debug, Default)]
-pub struct DurationHistogram {
+pub struct Histogram {
     buckets: Vec<u64>,
 }
 
-impl DurationHistogram {
-    /// Takes a duration in, ns; what is negative counts as 0.
-    pub fn add(&mut self, duration_ns: i64) {
-        let bucket = (duration_ns.max(1) as f64).log2() * PER_DOUBLING;
+impl Histogram {
+    /// Takes a value in; what is below 1 counts as 1.
+    pub fn add(&mut self, value: i64) {
+        let bucket = (value.max(1) as f64).log2() * PER_DOUBLING;
         let bucket = bucket as usize;
         if self.buckets.len() <= bucket {
             self.buckets.resize(bucket + 1, 0);
@@ -31,12 +31,12 @@ impl DurationHistogram {
         }
     }
 
-    /// How many durations there are.
+    /// How many values there are.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
-    /// A duration that this share of all does not exceed, ns: the upper end of its bucket. `None` when
+    /// A value that this share of all does not exceed: the upper end of its bucket. `None` when
     /// there are none.
     pub fn quantile(&self, share: f64) -> Option<i64> {
         let needed = (share * self.count() as f64).ceil().max(1.0) as u64;
@@ -55,8 +55,8 @@ mod tests {
 
     #[test]
     fn quantiles_are_right_to_within_a_fifth() {
-        let mut whole = DurationHistogram::default();
-        let mut halves = [DurationHistogram::default(), DurationHistogram::default()];
+        let mut whole = Histogram::default();
+        let mut halves = [Histogram::default(), Histogram::default()];
         for number in 1..=10_000_i64 {
             whole.add(number * 1_000);
             halves[number as usize % 2].add(number * 1_000);
@@ -68,6 +68,6 @@ mod tests {
             assert!((1.0..1.2).contains(&(quantile as f64 / exact)), "{share}: {quantile}");
             assert_eq!(joined.quantile(share), Some(quantile));
         }
-        assert_eq!(DurationHistogram::default().quantile(0.5), None);
+        assert_eq!(Histogram::default().quantile(0.5), None);
     }
 }

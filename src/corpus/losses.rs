@@ -74,6 +74,8 @@ pub struct Loss {
     pub exit: Option<(SpanId, OperationId)>,
     /// Everything in the trace hangs on the missing span.
     pub is_top: bool,
+    /// Spans of the trace.
+    pub trace_spans: u32,
 }
 
 impl Hashed for Loss {
@@ -88,11 +90,29 @@ pub struct SampledTrace {
     hash: u64,
     /// Its id.
     pub trace_id: TraceId,
+    /// Its earliest start, ns.
+    pub start_ns: i64,
 }
 
 impl Hashed for SampledTrace {
     fn hash(&self) -> u64 {
         self.hash
+    }
+}
+
+/// What a service that may have lost spans did not lose.
+#[derive(Debug)]
+pub struct Kept {
+    /// Traces with spans of the service.
+    pub traces: u64,
+    /// Latest end of a span that hangs on no missing span, ns.
+    pub last_ns: i64,
+    sample: BottomK<SampledTrace>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { traces: 0, last_ns: i64::MIN, sample: BottomK::new(TRACES_KEPT) }
     }
 }
 
@@ -108,7 +128,7 @@ pub struct Losses {
     seen: u64,
     /// By service: whether it may have lost spans.
     is_suspect: Vec<bool>,
-    present: BTreeMap<ServiceId, BottomK<SampledTrace>>,
+    kept: BTreeMap<ServiceId, Kept>,
     answered: Vec<bool>,
     /// Services of the trace in hand.
     services: Vec<ServiceId>,
@@ -124,7 +144,7 @@ impl Default for Losses {
             rows: BottomK::new(LOSSES_KEPT),
             seen: 0,
             is_suspect: Vec::new(),
-            present: BTreeMap::new(),
+            kept: BTreeMap::new(),
             answered: Vec::new(),
             services: Vec::new(),
             sites: Vec::new(),
@@ -174,13 +194,21 @@ impl Losses {
 
     fn observe_presence(&mut self, trace: &TraceView<'_>) {
         self.services.clear();
-        let suspects = (0..trace.spans.len()).filter(|index| trace.is_node(*index));
-        self.services.extend(suspects.map(|index| trace.service(index)));
+        let nodes = (0..trace.spans.len()).filter(|index| trace.is_node(*index));
+        self.services.extend(nodes.map(|index| trace.service(index)));
         self.services.sort_unstable();
         self.services.dedup();
-        let sampled = SampledTrace { hash: hash_trace(trace.trace_id), trace_id: trace.trace_id };
+        let Some(start_ns) = trace.spans.iter().map(SpanRecord::start_ns).min() else { return };
+        let sampled = SampledTrace { hash: hash_trace(trace.trace_id), trace_id: trace.trace_id, start_ns };
         for service in self.services.iter().filter(|service| self.is_suspect[**service as usize]) {
-            self.present.entry(*service).or_insert_with(|| BottomK::new(TRACES_KEPT)).insert(sampled);
+            let kept = self.kept.entry(*service).or_default();
+            kept.traces += 1;
+            kept.sample.insert(sampled);
+        }
+        for (index, span) in trace.nodes().filter(|(index, _)| !hangs_on_missing(trace, *index)) {
+            if let Some(kept) = self.kept.get_mut(&trace.service(index)) {
+                kept.last_ns = kept.last_ns.max(span.end_ns());
+            }
         }
     }
 
@@ -290,17 +318,19 @@ impl Losses {
     pub(super) fn merge(&mut self, other: &Self) {
         self.rows.merge(&other.rows);
         self.seen += other.seen;
-        for (service, traces) in &other.present {
-            let own = self.present.entry(*service).or_insert_with(|| BottomK::new(TRACES_KEPT));
-            own.merge(traces);
+        for (service, kept) in &other.kept {
+            let own = self.kept.entry(*service).or_default();
+            own.traces += kept.traces;
+            own.last_ns = own.last_ns.max(kept.last_ns);
+            own.sample.merge(&kept.sample);
         }
     }
 
     /// Once everything is merged.
     pub(super) fn finish(&mut self) {
         self.rows.finish();
-        for traces in self.present.values_mut() {
-            traces.finish();
+        for kept in self.kept.values_mut() {
+            kept.sample.finish();
         }
     }
 
@@ -314,13 +344,25 @@ impl Losses {
         (self.rows().len() as u64, self.seen)
     }
 
-    /// The traces with the smallest hash that have spans of a service.
-    pub fn traces_with(&self, service: ServiceId) -> impl Iterator<Item = TraceId> + '_ {
-        self.present
-            .get(&service)
-            .into_iter()
-            .flat_map(|traces| traces.finished())
-            .map(|trace| trace.trace_id)
+    /// What a service that may have lost spans did not lose.
+    pub fn kept(&self, service: ServiceId) -> Option<&Kept> {
+        self.kept.get(&service)
+    }
+}
+
+impl Kept {
+    /// The traces with the smallest hash that have spans of the service.
+    pub fn sample(&self) -> &[SampledTrace] {
+        self.sample.finished()
+    }
+}
+
+/// An orphan, or the child of one: a second exporter of the same service may have sent it.
+fn hangs_on_missing(trace: &TraceView<'_>, index: usize) -> bool {
+    match trace.parents[index] {
+        Parent::Missing => true,
+        Parent::Span(parent) => trace.parents[parent as usize] == Parent::Missing,
+        Parent::None | Parent::Itself => false,
     }
 }
 
@@ -354,6 +396,7 @@ fn loss(trace: &TraceView<'_>, index: usize, seen: Seen) -> Loss {
         site: None,
         exit: None,
         is_top: false,
+        trace_spans: trace.spans.len() as u32,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod hops;
 pub mod losses;
 pub mod matching;
 pub mod sample;
+pub mod statistics;
 pub mod usual;
 
 use std::cmp::Reverse;
@@ -35,6 +36,7 @@ pub struct Corpus {
     joined: FxHashMap<(SiteId, SiteId), u64>,
     usual_parents: BTreeMap<SiteId, (SiteId, u64)>,
     parents: BTreeMap<SiteId, Vec<(SiteId, u64)>>,
+    children: BTreeMap<SiteId, u64>,
     /// Call-like hops that bound the difference of two clocks.
     pub clocks: ClockPairs,
     /// Sample of span ids that shows ids which occur in many traces.
@@ -161,6 +163,7 @@ impl Corpus {
                 *usual = (*parent, *count);
             }
             self.parents.entry(*site).or_default().push((*parent, *count));
+            *self.children.entry(*parent).or_default() += *count;
         }
         for parents in self.parents.values_mut() {
             parents.sort_by_key(|(_, count)| Reverse(*count));
@@ -216,6 +219,11 @@ impl Corpus {
             broken,
         });
         edges.collect()
+    }
+
+    /// Spans that have one of this site as parent.
+    pub fn children(&self, site: SiteId) -> u64 {
+        self.children.get(&site).copied().unwrap_or_default()
     }
 
     /// The parents that a site has most often, and how often; those with most first.

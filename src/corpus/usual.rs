@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::histogram::DurationHistogram;
+use super::histogram::Histogram;
 use crate::model::boundary::Protocol;
 use crate::store::{Facts, Names, ServiceId, SiteId};
 use crate::trace::TraceView;
@@ -51,9 +51,11 @@ type Exit = (SiteId, u32);
 #[derive(Debug, Default)]
 pub struct Usual {
     lifetimes: Vec<Lifetime>,
-    requests: Vec<DurationHistogram>,
+    requests: Vec<Histogram>,
     /// Durations of whole traces.
-    pub traces: DurationHistogram,
+    pub traces: Histogram,
+    /// Spans of whole traces.
+    pub sizes: Histogram,
     answers: FxHashMap<(Exit, ServiceId), u64>,
     callees: BTreeMap<Exit, (ServiceId, u64)>,
     callees_by_peer: BTreeMap<(Protocol, Box<str>), (ServiceId, u64)>,
@@ -79,6 +81,7 @@ impl Usual {
         }
         if whole.spans > 0 {
             self.traces.add(whole.last_ns.saturating_sub(whole.first_ns));
+            self.sizes.add(trace.spans.len() as i64);
         }
     }
 
@@ -101,6 +104,7 @@ impl Usual {
             at(&mut self.requests, service as u32).merge(durations);
         }
         self.traces.merge(&other.traces);
+        self.sizes.merge(&other.sizes);
         #[expect(clippy::iter_over_hash_type, reason = "sums do not depend on order")]
         for (answer, count) in other.answers {
             *self.answers.entry(answer).or_default() += count;
@@ -133,8 +137,15 @@ impl Usual {
         self.lifetimes.get(resource as usize).copied().unwrap_or_default()
     }
 
+    /// When any process was seen.
+    pub fn whole(&self) -> Lifetime {
+        let mut whole = Lifetime::default();
+        self.lifetimes.iter().for_each(|lifetime| whole.merge(*lifetime));
+        whole
+    }
+
     /// How long the requests of a service take: the durations of its entry spans.
-    pub fn requests(&self, service: ServiceId) -> Option<&DurationHistogram> {
+    pub fn requests(&self, service: ServiceId) -> Option<&Histogram> {
         self.requests.get(service as usize).filter(|durations| durations.count() > 0)
     }
 

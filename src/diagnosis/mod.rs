@@ -2,6 +2,7 @@
 //! before it left unexplained, the surest first, so that one fault is one break: what a stage explains,
 //! no later one judges again.
 
+mod losses;
 mod unexported_hops;
 
 use std::collections::BTreeMap;
@@ -91,9 +92,9 @@ pub struct Damaged {
 pub struct Break {
     /// Name of the rule that reports it.
     pub rule: &'static str,
-    /// The other side, as far as it is known; always inferred.
+    /// The caller's side, as far as it is known; inferred unless it is the damaged one.
     pub from: Option<Place>,
-    /// The side whose spans are damaged.
+    /// The callee's side.
     pub to: Place,
     /// How sure it is that the break exists.
     pub confidence: Confidence,
@@ -161,7 +162,7 @@ pub struct Diagnosis {
 type Stage = fn(&Facts<'_>, &mut Explained) -> Vec<Break>;
 
 /// The stages, the surest first.
-const STAGES: &[Stage] = &[unexported_hops::breaks];
+const STAGES: &[Stage] = &[unexported_hops::breaks, losses::breaks];
 
 impl Diagnosis {
     /// Runs all stages.
@@ -212,17 +213,25 @@ fn hops_of_two_traces(facts: &Facts<'_>) -> Explained {
 }
 
 impl Break {
+    /// Of a call without an answer only the caller's side is there to be damaged.
+    fn is_from_damaged(&self) -> bool {
+        self.rule == "unanswered-call" && self.from.is_some()
+    }
+
     /// The finding, with up to `capacity` occurrences: those with the smallest hash.
     pub fn finding(&self, rule: &'static Rule, names: &Names, capacity: usize) -> Finding {
         let mut traces: Vec<TraceId> = self.spans.iter().map(|span| span.trace_id).collect();
         traces.sort_unstable();
         traces.dedup();
-        let to = self.to.side(names);
-        let from = self.from.map(|place| Side { inferred: true, ..place.side(names) });
-        let title = format!("{} {}", label(&to), self.title);
+        let is_from_damaged = self.is_from_damaged();
+        let to = Side { inferred: is_from_damaged, ..self.to.side(names) };
+        let from = self.from.map(|place| Side { inferred: !is_from_damaged, ..place.side(names) });
+        let damaged = if is_from_damaged { self.from.unwrap_or(self.to) } else { self.to };
+        let title = format!("{} {}", label(&damaged.side(names)), self.title);
         let (spans, count) = (self.spans.len() as u64, traces.len() as u64);
         let mut finding = Finding::between(rule, from, Some(to), spans, count, title, self.proof.clone());
-        if let Place::Site(site) = self.to {
+        finding.is_from_damaged = is_from_damaged;
+        if let Place::Site(site) = damaged {
             let scope = &names.site(site).scope;
             finding.scope = (!scope.is_empty()).then(|| ScopeName { name: scope.to_string(), version: None });
         }

@@ -1,0 +1,145 @@
+//! Spans that got lost between the process and the backend, told apart by time, service and size of the
+//! trace only; and callers that never were in the data.
+
+use std::collections::BTreeMap;
+
+use super::{Break, Facts, Missing, Place, Seen, Why, broken, by_service, take};
+use crate::causes::{
+    backend_limit, collector_refused, export_queue_overflow, external_caller, tail_sampling_split,
+};
+use crate::corpus::losses::SampledTrace;
+use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
+use crate::finding::Evidence;
+use crate::report::{Confidence, Severity};
+use crate::store::ServiceId;
+
+/// Losses of a service that are more than accidents.
+const LOSSES: usize = 5;
+/// Spans of a trace that no backend cuts: the lowest known limit is 10,000 documents of one query
+/// (Jaeger's `es.max-doc-count`, the window of Elasticsearch); half of it leaves room for what was lost.
+const LARGE_TRACE: u32 = 5_000;
+/// Share of the losses that a window has to hold: answers of requests under way, and processors that
+/// export later, reach beyond it.
+const IN_WINDOW: f64 = 0.9;
+/// Share of the losses up to which no service stands out.
+const NO_SERVICE_STANDS_OUT: f64 = 0.7;
+
+/// Losses in the largest traces only.
+pub(super) fn in_large_traces(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    let smallest = table.iter().map(|missing| missing.trace_spans).min().unwrap_or(0);
+    let usual = facts.corpus.usual.sizes.quantile(0.9).unwrap_or(i64::MAX);
+    if table.len() < LOSSES || smallest < LARGE_TRACE || i64::from(smallest) <= usual {
+        return Vec::new();
+    }
+    let evidence = Evidence::LargeTracesOnly { smallest: u64::from(smallest), usual: usual.unsigned_abs() };
+    each_service(facts, table, || {
+        Why::new(&backend_limit::CAUSE, Confidence::Medium, vec![evidence.clone()])
+            .or(&export_queue_overflow::CAUSE, Confidence::Low)
+    })
+}
+
+/// Orphans of a service that is also called from outside: nothing of the caller that calls it otherwise is
+/// in their traces, and it lost nothing else.
+pub(super) fn callers_outside(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    let is_outside = |missing: &Missing| {
+        missing.seen == Seen::FromRemoteChild && missing.is_top && !missing.is_service_present
+    };
+    let mut outside = Vec::new();
+    for (service, missing) in by_service(table) {
+        if missing.iter().filter(|missing| !missing.is_failed).all(|missing| is_outside(missing)) {
+            outside.push(service);
+        }
+    }
+    let breaks = outside.into_iter().filter_map(|service| {
+        let missing = take(table, |missing| missing.service == service && is_outside(missing));
+        let evidence = Evidence::CallerAbsent { orphans: missing.len() as u64 };
+        let why = Why::new(&external_caller::CAUSE, Confidence::Medium, vec![evidence])
+            .or(&export_queue_overflow::CAUSE, Confidence::Low)
+            .at_most(Severity::Info);
+        let found = broken(facts, Place::Service(service), &missing, why)?;
+        // Who called is not known, only that it was not this service.
+        let support = found.support.into_iter().filter(|evidence| evidence.kind() != "missing-spans");
+        Some(Break { from: None, support: support.collect(), message: OUTSIDE.to_owned(), ..found })
+    });
+    breaks.collect()
+}
+
+const OUTSIDE: &str = "The context came from a caller that is not in this data. The callers that are known show nothing \
+                       of it in these traces.";
+
+/// The rest: a Collector that refuses for a while, traces that are split over Collectors, a queue that
+/// overflows.
+pub(super) fn on_the_way(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    table.retain(|missing| !missing.is_failed);
+    let counts: BTreeMap<ServiceId, usize> =
+        by_service(table).into_iter().map(|(service, missing)| (service, missing.len())).collect();
+    let services = counts.values().filter(|count| **count >= 3).count();
+    let most = counts.values().copied().max().unwrap_or(0);
+    if services >= 2
+        && let Some(evidence) = common_window(facts, table, services)
+    {
+        return each_service(facts, table, || {
+            Why::new(&collector_refused::CAUSE, Confidence::High, vec![evidence.clone()])
+                .or(&export_queue_overflow::CAUSE, Confidence::Low)
+        });
+    }
+    if services >= 2 && (most as f64) < NO_SERVICE_STANDS_OUT * table.len() as f64 {
+        let largest_share = most as f64 / table.len() as f64;
+        let evidence = Evidence::ManyServicesLose { services: services as u64, largest_share };
+        return each_service(facts, table, || {
+            Why::new(&tail_sampling_split::CAUSE, Confidence::Medium, vec![evidence.clone()])
+                .or(&collector_refused::CAUSE, Confidence::Low)
+                .or(&export_queue_overflow::CAUSE, Confidence::Low)
+        });
+    }
+    each_service(facts, table, || {
+        Why::new(&export_queue_overflow::CAUSE, Confidence::Medium, Vec::new())
+            .or(&collector_refused::CAUSE, Confidence::Low)
+            .or(&tail_sampling_split::CAUSE, Confidence::Low)
+    })
+}
+
+/// A break for each service with enough losses.
+fn each_service(facts: &Facts<'_>, table: &mut Vec<Missing>, why: impl Fn() -> Why) -> Vec<Break> {
+    let counts = by_service(table).into_iter().map(|(service, missing)| (service, missing.len()));
+    let services: Vec<ServiceId> =
+        counts.filter(|(_, count)| *count >= LOSSES).map(|(service, _)| service).collect();
+    let breaks = services.into_iter().filter_map(|service| {
+        let missing = take(table, |missing| missing.service == service);
+        broken(facts, Place::Service(service), &missing, why())
+    });
+    breaks.collect()
+}
+
+/// The shortest time that holds nearly all losses, if few enough of the traces lie in it: with n losses
+/// and a share w of the traces, some window of that length that begins with a loss holds k of them with a
+/// probability of at most n · P(Bin(n - 1, w) ≥ k - 1).
+fn common_window(facts: &Facts<'_>, table: &[Missing], services: usize) -> Option<Evidence> {
+    let mut times: Vec<i64> = table.iter().map(|missing| missing.time_ns).collect();
+    times.sort_unstable();
+    let inside = ((IN_WINDOW * times.len() as f64).ceil() as usize).max(1);
+    let window = times.windows(inside).min_by_key(|window| window[inside - 1] - window[0])?;
+    let (from_ns, to_ns) = (window[0], window[inside - 1]);
+    let mut traces: Vec<SampledTrace> = Vec::new();
+    for service in by_service(table).into_keys() {
+        traces.extend(facts.deviations.losses.kept(service).map(|kept| kept.sample()).unwrap_or_default());
+    }
+    traces.sort_unstable();
+    traces.dedup();
+    let in_window = traces.iter().filter(|trace| (from_ns..=to_ns).contains(&trace.start_ns)).count();
+    // Where everything is lost no trace is left to be counted: then the time decides.
+    let whole = facts.corpus.usual.whole();
+    let share_of_time = (to_ns - from_ns) as f64 / (whole.last_ns - whole.first_ns).max(1) as f64;
+    let share_of_traces = in_window as f64 / traces.len().max(1) as f64;
+    let share = share_of_time.max(share_of_traces).max(1.0 / times.len() as f64);
+    let (n, k) = (times.len() as u64, inside as u64);
+    let ln_p = (n as f64).ln() + ln_at_least(k - 1, n - 1, share);
+    (ln_p < LN_IMPROBABLE).then(|| Evidence::LostInWindow {
+        services: services as u64,
+        lost: k,
+        of: n,
+        window_ns: to_ns - from_ns,
+        share,
+        p_exponent: (ln_p / std::f64::consts::LN_10).ceil() as i64,
+    })
+}

@@ -1,0 +1,164 @@
+//! Spans that went with their process: it was replaced, or nothing of it comes after the first loss.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Break, Facts, Missing, Place, Why, broken, by_service, service_name, take};
+use crate::causes::{exit_without_flush, process_crash, window_edge};
+use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
+use crate::corpus::usual::Lifetime;
+use crate::finding::Evidence;
+use crate::report::{Confidence, Severity};
+use crate::store::ServiceId;
+
+/// Losses at a restart that are more than one request in flight.
+const LOSSES: usize = 3;
+/// Processors export every five seconds by default (`OTEL_BSP_SCHEDULE_DELAY`), and what ended within that
+/// time may be in no export yet. Twice that also covers the export itself.
+const EXPORT_NS: i64 = 10_000_000_000;
+/// Part of the data that may be its edge, at most.
+const EDGE: i64 = 10;
+/// Share of the losses of a service that lie behind its last span when it was cut off: orphans of an
+/// exporter with another schedule may come after it.
+const BEHIND: f64 = 0.8;
+/// Spans are stamped up to this much early or late, ns.
+const TOLERANCE_NS: i64 = 2_000_000;
+
+/// Processes that another one of the same service took over from, with losses in between.
+pub(super) fn replaced(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    let mut breaks = Vec::new();
+    let services: BTreeSet<ServiceId> = table.iter().map(|missing| missing.service).collect();
+    for service in services {
+        for gap in gaps(facts, service) {
+            breaks.extend(lost_in_gap(facts, table, service, gap));
+        }
+    }
+    breaks
+}
+
+/// From the last span of one process to the first of the next, ns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Gap {
+    from_ns: i64,
+    to_ns: i64,
+}
+
+/// Moments at which no process of a service was seen, between two that were.
+fn gaps(facts: &Facts<'_>, service: ServiceId) -> Vec<Gap> {
+    let mut processes: BTreeMap<&str, Lifetime> = BTreeMap::new();
+    for (resource, info) in facts.names.resources.iter().enumerate() {
+        let own = &facts.names.services[service as usize];
+        if info.service != own.name || info.namespace != own.namespace || info.instance.is_empty() {
+            continue;
+        }
+        let lifetime = facts.corpus.usual.lifetime(resource as u32);
+        if lifetime.spans > 0 {
+            processes.entry(&info.instance).or_default().merge(lifetime);
+        }
+    }
+    let mut lifetimes: Vec<Lifetime> = processes.into_values().collect();
+    lifetimes.sort_unstable_by_key(|lifetime| (lifetime.first_ns, lifetime.last_ns));
+    let mut gaps = Vec::new();
+    let mut last_ns = i64::MAX;
+    for lifetime in lifetimes {
+        if lifetime.first_ns > last_ns {
+            gaps.push(Gap { from_ns: last_ns, to_ns: lifetime.first_ns });
+        }
+        last_ns = if last_ns == i64::MAX { lifetime.last_ns } else { last_ns.max(lifetime.last_ns) };
+    }
+    gaps
+}
+
+fn lost_in_gap(facts: &Facts<'_>, table: &mut Vec<Missing>, service: ServiceId, gap: Gap) -> Option<Break> {
+    // A request that was under way when the process ended began up to this much before.
+    let request_ns = facts.corpus.usual.requests(service).and_then(|requests| requests.quantile(0.99));
+    let slack_ns = request_ns.unwrap_or(0).max(TOLERANCE_NS);
+    let is_in_gap = |missing: &Missing| {
+        missing.service == service
+            && missing.time_ns >= gap.from_ns.saturating_sub(slack_ns)
+            && missing.time_ns <= gap.to_ns.saturating_add(slack_ns)
+    };
+    let all = table.iter().filter(|missing| missing.service == service).count();
+    let lost = table.iter().filter(|missing| is_in_gap(missing)).count();
+    let failed = table.iter().filter(|missing| is_in_gap(missing) && missing.is_failed).count();
+    if lost < LOSSES || !is_concentrated(facts, gap, slack_ns, lost, all) {
+        return None;
+    }
+    let missing = take(table, is_in_gap);
+    let evidence = Evidence::ProcessReplaced {
+        service: service_name(facts, service),
+        gap_ns: gap.to_ns - gap.from_ns,
+        lost: lost as u64,
+        failed: failed as u64,
+    };
+    let why = if failed > 0 {
+        Why::new(&process_crash::CAUSE, Confidence::High, vec![evidence])
+            .or(&exit_without_flush::CAUSE, Confidence::Low)
+    } else {
+        Why::new(&exit_without_flush::CAUSE, Confidence::Medium, vec![evidence])
+            .or(&process_crash::CAUSE, Confidence::Medium)
+    };
+    broken(facts, Place::Service(service), &missing, why)
+}
+
+/// A restart alone is a deployment. The losses have to lie at it, and not be spread over the time.
+fn is_concentrated(facts: &Facts<'_>, gap: Gap, slack_ns: i64, lost: usize, all: usize) -> bool {
+    let whole = facts.corpus.usual.whole();
+    let span_ns = (whole.last_ns - whole.first_ns).max(1) as f64;
+    let share = (gap.to_ns - gap.from_ns + 2 * slack_ns) as f64 / span_ns;
+    lost == all || ln_at_least(lost as u64, all as u64, share) < LN_IMPROBABLE
+}
+
+/// Losses at the end of the data: one service alone stopped, or everything is cut.
+pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    let whole = facts.corpus.usual.whole();
+    if table.is_empty() || whole.spans == 0 {
+        return Vec::new();
+    }
+    let trace_ns = facts.corpus.usual.traces.quantile(0.99).unwrap_or(0);
+    let edge_ns =
+        (trace_ns.saturating_mul(2)).saturating_add(EXPORT_NS).min((whole.last_ns - whole.first_ns) / EDGE);
+    let edge_ns = whole.last_ns - edge_ns;
+    let last_ns =
+        |service: ServiceId| facts.deviations.losses.kept(service).map_or(i64::MIN, |kept| kept.last_ns);
+    let mut cut = BTreeSet::new();
+    let mut others = 0;
+    for (service, missing) in by_service(table) {
+        let told: Vec<_> = missing.iter().filter(|missing| !missing.is_failed).collect();
+        let behind = told.iter().filter(|missing| missing.time_ns >= last_ns(service) - TOLERANCE_NS).count();
+        let is_at_edge = told.iter().all(|missing| missing.time_ns >= edge_ns);
+        if behind as f64 >= BEHIND * told.len() as f64 || is_at_edge {
+            cut.insert(service);
+        } else {
+            others += usize::from(told.len() >= LOSSES);
+        }
+    }
+    // Losses that go on all the time take spans of the last seconds as well.
+    if cut.is_empty() || others > 0 {
+        return Vec::new();
+    }
+    // Answers that are merely late look the same: the others have to go on for twice the time that all
+    // but a hundredth of the traces take.
+    let stopped: Vec<ServiceId> = cut
+        .iter()
+        .copied()
+        .filter(|service| whole.last_ns.saturating_sub(last_ns(*service)) > trace_ns.saturating_mul(2))
+        .filter(|service| table.iter().filter(|missing| missing.service == *service).count() >= LOSSES)
+        .collect();
+    let stopped = if stopped.len() == 1 { stopped.first().copied() } else { None };
+    let breaks = cut.into_iter().filter_map(|service| {
+        let missing = take(table, |missing| missing.service == service && !missing.is_failed);
+        let evidence = Evidence::NothingAfter {
+            service: service_name(facts, service),
+            silent_ns: whole.last_ns.saturating_sub(last_ns(service)).max(0),
+        };
+        let why = if stopped == Some(service) {
+            Why::new(&exit_without_flush::CAUSE, Confidence::Medium, vec![evidence])
+                .or(&window_edge::CAUSE, Confidence::Medium)
+                .at_most(Severity::Warning)
+        } else {
+            Why::new(&window_edge::CAUSE, Confidence::Medium, vec![evidence]).at_most(Severity::Info)
+        };
+        broken(facts, Place::Service(service), &missing, why)
+    });
+    breaks.collect()
+}

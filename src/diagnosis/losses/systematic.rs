@@ -1,0 +1,137 @@
+//! Operations that are missing by system: always, because something takes them out, or whenever their code
+//! takes a way on which the span is not ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petgraph::unionfind::UnionFind;
+
+use super::{Break, Facts, Missing, Place, Seen, Why, broken, by_service, service_name, take};
+use crate::causes::{Cause, scope_filtered, span_never_ended};
+use crate::corpus::statistics::ln_at_most;
+use crate::finding::{Evidence, label, side};
+use crate::report::Confidence;
+use crate::store::{ServiceId, SiteId};
+
+/// Orphans of one operation that make a system.
+const ORPHANS: u64 = 10;
+/// Share of joined cases up to which an operation has always lost its parent.
+const STILL_ALWAYS: f64 = 0.05;
+/// Natural logarithm of the probability that the other operations of a service came off so well by chance:
+/// a run tests as many operations as it has, and ten thousand have one false alarm at 10⁻⁴.
+const LN_SPARED: f64 = -9.21;
+
+/// Finds them.
+pub(super) fn explain(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    let mut breaks = always(facts, table);
+    breaks.extend(at_times(facts, table));
+    breaks
+}
+
+/// Operations whose parent in the same process is never there.
+fn always(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    let heads = heads(facts, table);
+    let services: BTreeSet<ServiceId> = heads.iter().map(|head| facts.names.site(*head).service).collect();
+    let mut breaks = Vec::new();
+    for service in &services {
+        let own: BTreeSet<SiteId> =
+            heads.iter().copied().filter(|head| facts.names.site(*head).service == *service).collect();
+        let parents = distinct_parents(facts, table, &own);
+        // What the process of the missing span called is an orphan as well.
+        let missing = take(table, |missing| missing.service == *service && !missing.is_call());
+        let evidence = Evidence::AlwaysMissing {
+            service: service_name(facts, *service),
+            operations: own.len() as u64,
+            parents,
+            services: services.len() as u64,
+        };
+        // A filter takes all spans of a scope, wherever they are made; code that never ends its span is one
+        // place.
+        let [leading, other]: [&'static Cause; 2] = if services.len() > 1 || parents > 1 {
+            [&scope_filtered::CAUSE, &span_never_ended::CAUSE]
+        } else {
+            [&span_never_ended::CAUSE, &scope_filtered::CAUSE]
+        };
+        let why = Why::new(leading, Confidence::Medium, vec![evidence]).or(other, Confidence::Medium);
+        let why = if services.len() > 1 { Why { confidence: Confidence::High, ..why } } else { why };
+        breaks.extend(broken(facts, Place::Service(*service), &missing, why));
+    }
+    breaks
+}
+
+/// Sites whose spans name a parent in the same process that is as good as never there.
+fn heads(facts: &Facts<'_>, table: &[Missing]) -> BTreeSet<SiteId> {
+    let mut orphans: BTreeMap<SiteId, u64> = BTreeMap::new();
+    for loss in table.iter().flat_map(|missing| &missing.left).filter(|loss| loss.seen == Seen::FromChild) {
+        *orphans.entry(facts.names.site_of(loss.operation)).or_default() += 1;
+    }
+    let is_always = |(site, orphans): (SiteId, u64)| {
+        let joined = facts.corpus.profile(site).joined as f64;
+        (orphans >= ORPHANS && joined <= STILL_ALWAYS * orphans as f64).then_some(site)
+    };
+    orphans.into_iter().filter_map(is_always).collect()
+}
+
+/// How many different parents these operations lack: those that are ever children of one parent share it.
+fn distinct_parents(facts: &Facts<'_>, table: &[Missing], heads: &BTreeSet<SiteId>) -> u64 {
+    let numbers: BTreeMap<SiteId, usize> = heads.iter().copied().zip(0..).collect();
+    let mut groups = UnionFind::<usize>::new(numbers.len());
+    for missing in table {
+        let sites = missing.left.iter().map(|loss| facts.names.site_of(loss.operation));
+        let mut own = sites.filter_map(|site| numbers.get(&site));
+        let Some(first) = own.next() else { continue };
+        for other in own {
+            groups.union(*first, *other);
+        }
+    }
+    groups.into_labeling().into_iter().collect::<BTreeSet<_>>().len() as u64
+}
+
+/// Operations that are missing at times while everything else of their service is complete.
+fn at_times(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    let mut found = Vec::new();
+    for (service, missing) in by_service(table) {
+        let mut lost: BTreeMap<SiteId, u64> = BTreeMap::new();
+        for site in
+            missing.iter().filter(|missing| missing.seen == Seen::FromChild).filter_map(|one| one.site)
+        {
+            *lost.entry(site).or_default() += 1;
+        }
+        for (site, count) in &lost {
+            let others_lost = missing.len() as u64 - count;
+            if let Some(evidence) = spared(facts, service, *site, *count, others_lost) {
+                found.push((*site, evidence));
+            }
+        }
+    }
+    found
+        .into_iter()
+        .filter_map(|(site, evidence)| {
+            let missing =
+                take(table, |missing| missing.site == Some(site) && missing.seen == Seen::FromChild);
+            let why = Why::new(&span_never_ended::CAUSE, Confidence::High, vec![evidence]);
+            broken(facts, Place::Site(site), &missing, why)
+        })
+        .collect()
+}
+
+/// Losses at random would take the other operations at the same rate. Only those that have children can
+/// be missed at all.
+fn spared(
+    facts: &Facts<'_>,
+    service: ServiceId,
+    site: SiteId,
+    lost: u64,
+    others_lost: u64,
+) -> Option<Evidence> {
+    let rate = lost as f64 / (lost + facts.corpus.profile(site).spans) as f64;
+    let parents = facts.names.sites_of(service).filter(|other| *other != site);
+    let visible: u64 =
+        parents.map(|other| facts.corpus.children(other).min(facts.corpus.profile(other).spans)).sum();
+    let expected = visible as f64 * rate;
+    (lost >= 5 && ln_at_most(others_lost, expected) < LN_SPARED).then(|| Evidence::OthersSpared {
+        operation: label(&side(facts.names, site)),
+        lost,
+        others_lost,
+        expected: expected as u64,
+    })
+}
