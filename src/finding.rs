@@ -337,6 +337,13 @@ pub enum Evidence {
         /// Operations that they are taken to be of.
         operations: u64,
     },
+    /// Missing spans by service.
+    MissingByService {
+        /// Services and what each of them misses, those with most first.
+        services: Vec<(String, u64)>,
+        /// How many more services there are.
+        others: u64,
+    },
     /// Further places with damage from the same losses.
     OtherPlaces {
         /// Their names.
@@ -600,6 +607,7 @@ impl Evidence {
             Self::CallAround { .. } => "call-around",
             Self::SamplerSeparates { .. } => "sampler-separates",
             Self::MissingSpans { .. } => "missing-spans",
+            Self::MissingByService { .. } => "missing-by-service",
             Self::OtherPlaces { .. } => "other-places",
             Self::AlwaysMissing { .. } => "always-missing",
             Self::OthersSpared { .. } => "others-spared",
@@ -680,6 +688,12 @@ impl Evidence {
             }
             Self::MissingSpans { service, parents, answers, operations } => {
                 missing_spans(service, *parents, *answers, *operations)
+            }
+            Self::MissingByService { services, others } => {
+                let names: Vec<String> =
+                    services.iter().map(|(name, missing)| format!("{name} {missing}")).collect();
+                let more = if *others > 0 { format!(" and {others} more services") } else { String::new() };
+                format!("missing spans: {}{more}", names.join(", "))
             }
             Self::OtherPlaces { places, others } => {
                 let more = if *others > 0 { format!(" and {others} more") } else { String::new() };
@@ -825,6 +839,11 @@ impl Evidence {
             }
             Self::MissingSpans { service, parents, answers, operations } => {
                 json!({"service": service, "parents": parents, "answers": answers, "operations": operations})
+            }
+            Self::MissingByService { services, others } => {
+                let services: BTreeMap<&str, u64> =
+                    services.iter().map(|(name, missing)| (&**name, *missing)).collect();
+                json!({"services": services, "others": others})
             }
             Self::OtherPlaces { places, others } => json!({"places": places, "others": others}),
             Self::AlwaysMissing { service, operations, parents, services } => {

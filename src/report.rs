@@ -44,6 +44,7 @@ pub const EVIDENCE_KINDS: &[&str] = &[
     "call-around",
     "sampler-separates",
     "missing-spans",
+    "missing-by-service",
     "other-places",
     "always-missing",
     "others-spared",

@@ -40,7 +40,7 @@ exporters:
     ],
     example: "
 web  GET /  server  0..60  repeat=60  lost=20..26
-  web  GET  client  5..50  http=/price/7   // orphan-span (collector-refused)
+  web  GET  client  5..50  http=/price/7
     price  GET /price/:id  server  10..40  http=/price/7  lost=20..26
       price  SELECT rates  client  12..20   // orphan-span (collector-refused)
 ",

@@ -44,9 +44,8 @@ pub(crate) static CAUSE: Cause = Cause {
 web  GET /  server  0..60  repeat=80  lost=1/9
   web  GET  client  5..50  http=/price/7  lost=1/7
     price  GET /price/:id  server  10..40  http=/price/7  lost=1/8  // orphan-span (tail-sampling-split)
-      price  SELECT rates  client  12..20  lost=1/5
       price  GET  client  22..38  http=/rates/7  lost=1/6
-        rates  GET /rates/:id  server  25..35  http=/rates/7  lost=1/7  // orphan-span (tail-sampling-split)
-          rates  SELECT rates  client  27..30  // orphan-span (tail-sampling-split)
+        rates  GET /rates/:id  server  25..35  http=/rates/7  lost=1/7
+          rates  SELECT rates  client  27..30
 ",
 };

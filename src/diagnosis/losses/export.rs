@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Break, Facts, Missing, Place, Seen, Why, broken, by_service, take};
+use super::{Break, Facts, Missing, Place, Seen, Why, broken, broken_together, by_service, take};
 use crate::causes::{
     backend_limit, collector_refused, export_queue_overflow, external_caller, tail_sampling_split,
 };
@@ -32,10 +32,9 @@ pub(super) fn in_large_traces(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Ve
         return Vec::new();
     }
     let evidence = Evidence::LargeTracesOnly { smallest: u64::from(smallest), usual: usual.unsigned_abs() };
-    each_service(facts, table, || {
-        Why::new(&backend_limit::CAUSE, Confidence::Medium, vec![evidence.clone()])
-            .or(&export_queue_overflow::CAUSE, Confidence::Low)
-    })
+    let why = Why::new(&backend_limit::CAUSE, Confidence::Medium, vec![evidence])
+        .or(&export_queue_overflow::CAUSE, Confidence::Low);
+    broken_together(facts, &std::mem::take(table), why).into_iter().collect()
 }
 
 /// Orphans of a service that is also called from outside: nothing of the caller that calls it otherwise is
@@ -78,35 +77,25 @@ pub(super) fn on_the_way(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
     if services >= 2
         && let Some(evidence) = common_window(facts, table, services)
     {
-        return each_service(facts, table, || {
-            Why::new(&collector_refused::CAUSE, Confidence::High, vec![evidence.clone()])
-                .or(&export_queue_overflow::CAUSE, Confidence::Low)
-        });
+        let why = Why::new(&collector_refused::CAUSE, Confidence::High, vec![evidence])
+            .or(&export_queue_overflow::CAUSE, Confidence::Low);
+        return broken_together(facts, &std::mem::take(table), why).into_iter().collect();
     }
     if services >= 2 && (most as f64) < NO_SERVICE_STANDS_OUT * table.len() as f64 {
         let largest_share = most as f64 / table.len() as f64;
         let evidence = Evidence::ManyServicesLose { services: services as u64, largest_share };
-        return each_service(facts, table, || {
-            Why::new(&tail_sampling_split::CAUSE, Confidence::Medium, vec![evidence.clone()])
-                .or(&collector_refused::CAUSE, Confidence::Low)
-                .or(&export_queue_overflow::CAUSE, Confidence::Low)
-        });
-    }
-    each_service(facts, table, || {
-        Why::new(&export_queue_overflow::CAUSE, Confidence::Medium, Vec::new())
+        let why = Why::new(&tail_sampling_split::CAUSE, Confidence::Medium, vec![evidence])
             .or(&collector_refused::CAUSE, Confidence::Low)
-            .or(&tail_sampling_split::CAUSE, Confidence::Low)
-    })
-}
-
-/// A break for each service with enough losses.
-fn each_service(facts: &Facts<'_>, table: &mut Vec<Missing>, why: impl Fn() -> Why) -> Vec<Break> {
-    let counts = by_service(table).into_iter().map(|(service, missing)| (service, missing.len()));
-    let services: Vec<ServiceId> =
-        counts.filter(|(_, count)| *count >= LOSSES).map(|(service, _)| service).collect();
-    let breaks = services.into_iter().filter_map(|service| {
+            .or(&export_queue_overflow::CAUSE, Confidence::Low);
+        return broken_together(facts, &std::mem::take(table), why).into_iter().collect();
+    }
+    let losing = counts.into_iter().filter(|(_, count)| *count >= LOSSES).map(|(service, _)| service);
+    let breaks = losing.filter_map(|service| {
         let missing = take(table, |missing| missing.service == service);
-        broken(facts, Place::Service(service), &missing, why())
+        let why = Why::new(&export_queue_overflow::CAUSE, Confidence::Medium, Vec::new())
+            .or(&collector_refused::CAUSE, Confidence::Low)
+            .or(&tail_sampling_split::CAUSE, Confidence::Low);
+        broken(facts, Place::Service(service), &missing, why)
     });
     breaks.collect()
 }

@@ -196,6 +196,44 @@ fn broken(facts: &Facts<'_>, from: Place, missing: &[Missing], why: Why) -> Opti
     })
 }
 
+/// The one break that all of these missing spans of several services make.
+fn broken_together(facts: &Facts<'_>, missing: &[Missing], why: Why) -> Option<Break> {
+    let services = by_service(missing);
+    let mut counts: Vec<(u64, ServiceId)> =
+        services.into_iter().map(|(service, missing)| (missing.len() as u64, service)).collect();
+    counts.sort_by_key(|(count, service)| (Reverse(*count), *service));
+    let (_, most) = *counts.first()?;
+    let found = broken(facts, Place::Service(most), missing, why)?;
+    let per_service =
+        counts.iter().take(SERVICES_NAMED).map(|(count, service)| (service_name(facts, *service), *count));
+    let evidence = Evidence::MissingByService {
+        services: per_service.collect(),
+        others: counts.len().saturating_sub(SERVICES_NAMED) as u64,
+    };
+    let support = found.support.into_iter();
+    let support = support.map(|fact| if fact.kind() == "missing-spans" { evidence.clone() } else { fact });
+    let proof = if found.proof.kind() == "missing-spans" { evidence.clone() } else { found.proof };
+    let spans_in_all: u64 = counts
+        .iter()
+        .flat_map(|(_, service)| facts.names.sites_of(*service))
+        .map(|site| facts.corpus.profile(site).spans)
+        .sum();
+    let lost = missing.len() as u64;
+    Some(Break {
+        message: format!(
+            "Spans of several services are missing: {}.",
+            found.cause.map_or("", |cause| cause.cause.summary)
+        ),
+        rate: Some(rate(lost, lost + spans_in_all, RateUnit::Spans)),
+        support: support.collect(),
+        proof,
+        ..found
+    })
+}
+
+/// Services named with their losses.
+const SERVICES_NAMED: usize = 8;
+
 fn message(facts: &Facts<'_>, service: ServiceId, has_orphans: bool, cause: &Cause) -> String {
     let service = service_name(facts, service);
     let what = if has_orphans {

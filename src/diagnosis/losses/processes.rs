@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Break, Facts, Missing, Place, Why, broken, by_service, service_name, take};
+use super::{Break, Facts, Missing, Place, Why, broken, broken_together, by_service, service_name, take};
 use crate::causes::{exit_without_flush, process_crash, window_edge};
 use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
 use crate::corpus::usual::Lifetime;
@@ -145,20 +145,22 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
         .filter(|service| table.iter().filter(|missing| missing.service == *service).count() >= LOSSES)
         .collect();
     let stopped = if stopped.len() == 1 { stopped.first().copied() } else { None };
-    let breaks = cut.into_iter().filter_map(|service| {
+    let nothing_after = |service: ServiceId| Evidence::NothingAfter {
+        service: service_name(facts, service),
+        silent_ns: whole.last_ns.saturating_sub(last_ns(service)).max(0),
+    };
+    let mut breaks = Vec::new();
+    if let Some(service) = stopped {
         let missing = take(table, |missing| missing.service == service && !missing.is_failed);
-        let evidence = Evidence::NothingAfter {
-            service: service_name(facts, service),
-            silent_ns: whole.last_ns.saturating_sub(last_ns(service)).max(0),
-        };
-        let why = if stopped == Some(service) {
-            Why::new(&exit_without_flush::CAUSE, Confidence::Medium, vec![evidence])
-                .or(&window_edge::CAUSE, Confidence::Medium)
-                .at_most(Severity::Warning)
-        } else {
-            Why::new(&window_edge::CAUSE, Confidence::Medium, vec![evidence]).at_most(Severity::Info)
-        };
-        broken(facts, Place::Service(service), &missing, why)
-    });
-    breaks.collect()
+        let why = Why::new(&exit_without_flush::CAUSE, Confidence::Medium, vec![nothing_after(service)])
+            .or(&window_edge::CAUSE, Confidence::Medium)
+            .at_most(Severity::Warning);
+        breaks.extend(broken(facts, Place::Service(service), &missing, why));
+    }
+    let missing = take(table, |missing| cut.contains(&missing.service) && !missing.is_failed);
+    if let Some(first) = missing.first() {
+        let why = Why::new(&window_edge::CAUSE, Confidence::Medium, vec![nothing_after(first.service)]);
+        breaks.extend(broken_together(facts, &missing, why.at_most(Severity::Info)));
+    }
+    breaks
 }

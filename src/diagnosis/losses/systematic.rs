@@ -20,6 +20,10 @@ const STILL_ALWAYS: f64 = 0.05;
 /// a run tests as many operations as it has, and ten thousand have one false alarm at 10⁻⁴.
 const LN_SPARED: f64 = -9.21;
 
+/// Share of the expected losses up to which the others were spared. Losses come in batches and whole traces,
+/// so that their numbers vary more than those of independent ones.
+const SPARED: f64 = 0.2;
+
 /// Finds them.
 pub(super) fn explain(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
     let mut breaks = always(facts, table);
@@ -128,7 +132,8 @@ fn spared(
     let visible: u64 =
         parents.map(|other| facts.corpus.children(other).min(facts.corpus.profile(other).spans)).sum();
     let expected = visible as f64 * rate;
-    (lost >= 5 && ln_at_most(others_lost, expected) < LN_SPARED).then(|| Evidence::OthersSpared {
+    let is_spared = others_lost as f64 <= SPARED * expected && ln_at_most(others_lost, expected) < LN_SPARED;
+    (lost >= 5 && is_spared).then(|| Evidence::OthersSpared {
         operation: label(&side(facts.names, site)),
         lost,
         others_lost,
