@@ -359,6 +359,8 @@ pub enum Evidence {
         operations: u64,
         /// Different absent parents among them.
         parents: u64,
+        /// Kinds of requests in which it happens.
+        requests: u64,
         /// Services to which the same happens.
         services: u64,
     },
@@ -699,8 +701,8 @@ impl Evidence {
                 let more = if *others > 0 { format!(" and {others} more") } else { String::new() };
                 format!("also seen at {}{more}", places.join(", "))
             }
-            Self::AlwaysMissing { service, operations, parents, services } => {
-                always_missing(service, *operations, *parents, *services)
+            Self::AlwaysMissing { service, operations, parents, requests, services } => {
+                always_missing(service, *operations, *parents, *requests, *services)
             }
             Self::OthersSpared { operation, lost, others_lost, expected } => format!(
                 "{} missing; at that rate the other operations of the service would have lost {expected}, and lost {others_lost}",
@@ -846,8 +848,8 @@ impl Evidence {
                 json!({"services": services, "others": others})
             }
             Self::OtherPlaces { places, others } => json!({"places": places, "others": others}),
-            Self::AlwaysMissing { service, operations, parents, services } => {
-                json!({"service": service, "operations": operations, "parents": parents, "services": services})
+            Self::AlwaysMissing { service, operations, parents, requests, services } => {
+                json!({"service": service, "operations": operations, "parents": parents, "requests": requests, "services": services})
             }
             Self::OthersSpared { operation, lost, others_lost, expected } => {
                 json!({"operation": operation, "lost": lost, "others_lost": others_lost, "expected": expected})
@@ -918,13 +920,13 @@ fn missing_spans(service: &str, parents: u64, answers: u64, operations: u64) -> 
     format!("{what} in {service}{whose}")
 }
 
-fn always_missing(service: &str, operations: u64, parents: u64, services: u64) -> String {
+fn always_missing(service: &str, operations: u64, parents: u64, requests: u64, services: u64) -> String {
     let others = match services {
         1 => String::new(),
         number => format!("; the same happens in {number} services"),
     };
     format!(
-        "{} of {service} {}{others}",
+        "{} of {service} {}, in {}{others}",
         count(operations, "operation", "operations"),
         if operations == 1 {
             "never has its parent, which is of the same process".to_owned()
@@ -934,6 +936,7 @@ fn always_missing(service: &str, operations: u64, parents: u64, services: u64) -
                 count(parents, "parent", "different parents")
             )
         },
+        count(requests, "kind of request", "kinds of requests"),
     )
 }
 

@@ -76,6 +76,8 @@ pub struct Loss {
     pub is_top: bool,
     /// Spans of the trace.
     pub trace_spans: u32,
+    /// The last entry span of the orphan's service that began before it.
+    pub request: Option<SiteId>,
 }
 
 impl Hashed for Loss {
@@ -252,6 +254,7 @@ impl Losses {
         self.sites.dedup();
         let missing = trace.counts.missing_parents;
         let is_top = missing == 1 && !trace.parents.contains(&Parent::None);
+        let requests = requests(trace);
         let mut last = None;
         for index in orphans {
             let span = &trace.spans[index];
@@ -272,6 +275,7 @@ impl Losses {
                 is_service_present: service.is_some_and(is_present),
                 site,
                 exit: exit_around(trace, index, calls),
+                request: request_of(trace, &requests, index),
                 is_top,
                 ..loss(trace, index, seen)
             });
@@ -397,7 +401,25 @@ fn loss(trace: &TraceView<'_>, index: usize, seen: Seen) -> Loss {
         exit: None,
         is_top: false,
         trace_spans: trace.spans.len() as u32,
+        request: None,
     }
+}
+
+/// Entry spans by service and start.
+fn requests(trace: &TraceView<'_>) -> Vec<(ServiceId, i64, SiteId)> {
+    let entries = trace.nodes().filter(|(index, _)| trace.kind(*index).is_entry());
+    let mut requests: Vec<_> = entries
+        .map(|(index, span)| (trace.service(index), span.start_ns(), trace.names.site_of(span.operation)))
+        .collect();
+    requests.sort_unstable();
+    requests
+}
+
+fn request_of(trace: &TraceView<'_>, requests: &[(ServiceId, i64, SiteId)], index: usize) -> Option<SiteId> {
+    let (service, start_ns) = (trace.service(index), trace.spans[index].start_ns());
+    let behind = requests.partition_point(|request| (request.0, request.1) <= (service, start_ns));
+    let (last, _, site) = requests[..behind].last()?;
+    (*last == service).then_some(*site)
 }
 
 /// The last call without an answer before the orphan that is about the same call and still open.

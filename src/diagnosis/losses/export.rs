@@ -8,7 +8,7 @@ use crate::causes::{
     backend_limit, collector_refused, export_queue_overflow, external_caller, tail_sampling_split,
 };
 use crate::corpus::losses::SampledTrace;
-use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
+use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least, ln_at_most};
 use crate::finding::Evidence;
 use crate::report::{Confidence, Severity};
 use crate::store::ServiceId;
@@ -90,7 +90,8 @@ pub(super) fn on_the_way(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
         return broken_together(facts, &std::mem::take(table), why).into_iter().collect();
     }
     let losing = counts.into_iter().filter(|(_, count)| *count >= LOSSES).map(|(service, _)| service);
-    let breaks = losing.filter_map(|service| {
+    let losing: Vec<ServiceId> = losing.filter(|service| leaves_children(facts, table, *service)).collect();
+    let breaks = losing.into_iter().filter_map(|service| {
         let missing = take(table, |missing| missing.service == service);
         let why = Why::new(&export_queue_overflow::CAUSE, Confidence::Medium, Vec::new())
             .or(&collector_refused::CAUSE, Confidence::Low)
@@ -98,6 +99,23 @@ pub(super) fn on_the_way(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
         broken(facts, Place::Service(service), &missing, why)
     });
     breaks.collect()
+}
+
+/// Losses at random leave the children of what is lost. Where whole requests of a service are missing, its
+/// exporter is not the reason.
+fn leaves_children(facts: &Facts<'_>, table: &[Missing], service: ServiceId) -> bool {
+    let of_service = || table.iter().filter(|missing| missing.service == service);
+    let answers = of_service().filter(|missing| missing.is_call()).count() as u64;
+    let parents = of_service().count() as u64 - answers;
+    let entries = facts.names.sites_of(service).filter(|site| facts.names.site(*site).kind.is_entry());
+    let (mut spans, mut with_children) = (0, 0);
+    for site in entries {
+        let profile = facts.corpus.profile(site);
+        spans += profile.spans;
+        with_children += facts.corpus.children(site).min(profile.spans);
+    }
+    let expected = answers as f64 * with_children as f64 / spans.max(1) as f64;
+    ln_at_most(parents, expected) >= LN_IMPROBABLE
 }
 
 /// The shortest time that holds nearly all losses, if few enough of the traces lie in it: with n losses

@@ -26,10 +26,11 @@ type Step = fn(&Facts<'_>, &mut Vec<Missing>) -> Vec<Break>;
 
 const STEPS: &[Step] = &[
     sampler::explain,
-    systematic::explain,
+    systematic::always,
     processes::replaced,
     export::in_large_traces,
     processes::at_the_end,
+    systematic::at_times,
     export::callers_outside,
     export::on_the_way,
 ];

@@ -24,15 +24,8 @@ const LN_SPARED: f64 = -9.21;
 /// so that their numbers vary more than those of independent ones.
 const SPARED: f64 = 0.2;
 
-/// Finds them.
-pub(super) fn explain(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
-    let mut breaks = always(facts, table);
-    breaks.extend(at_times(facts, table));
-    breaks
-}
-
 /// Operations whose parent in the same process is never there.
-fn always(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+pub(super) fn always(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
     let heads = heads(facts, table);
     let services: BTreeSet<ServiceId> = heads.iter().map(|head| facts.names.site(*head).service).collect();
     let mut breaks = Vec::new();
@@ -40,17 +33,19 @@ fn always(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
         let own: BTreeSet<SiteId> =
             heads.iter().copied().filter(|head| facts.names.site(*head).service == *service).collect();
         let parents = distinct_parents(facts, table, &own);
+        let requests = requests(facts, table, &own);
         // What the process of the missing span called is an orphan as well.
         let missing = take(table, |missing| missing.service == *service && !missing.is_call());
         let evidence = Evidence::AlwaysMissing {
             service: service_name(facts, *service),
             operations: own.len() as u64,
             parents,
+            requests,
             services: services.len() as u64,
         };
         // A filter takes all spans of a scope, wherever they are made; code that never ends its span is one
         // place.
-        let [leading, other]: [&'static Cause; 2] = if services.len() > 1 || parents > 1 {
+        let [leading, other]: [&'static Cause; 2] = if services.len() > 1 || parents > 1 || requests > 1 {
             [&scope_filtered::CAUSE, &span_never_ended::CAUSE]
         } else {
             [&span_never_ended::CAUSE, &scope_filtered::CAUSE]
@@ -90,8 +85,15 @@ fn distinct_parents(facts: &Facts<'_>, table: &[Missing], heads: &BTreeSet<SiteI
     groups.into_labeling().into_iter().collect::<BTreeSet<_>>().len() as u64
 }
 
+/// Kinds of requests in which it happens.
+fn requests(facts: &Facts<'_>, table: &[Missing], heads: &BTreeSet<SiteId>) -> u64 {
+    let left = table.iter().flat_map(|missing| &missing.left);
+    let of_heads = left.filter(|loss| heads.contains(&facts.names.site_of(loss.operation)));
+    of_heads.filter_map(|loss| loss.request).collect::<BTreeSet<_>>().len() as u64
+}
+
 /// Operations that are missing at times while everything else of their service is complete.
-fn at_times(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+pub(super) fn at_times(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
     let mut found = Vec::new();
     for (service, missing) in by_service(table) {
         let mut lost: BTreeMap<SiteId, u64> = BTreeMap::new();
