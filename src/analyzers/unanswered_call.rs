@@ -68,6 +68,31 @@ web  GET /  server  70..130  repeat=9
     }
 
     #[test]
+    fn a_cache_that_answers_some_calls_is_silent() {
+        check(
+            "
+web  GET /  server  0..60  repeat=80
+  web  GET  client  5..50  http=/price/7
+    price  GET /price/:id  server  10..40  http=/price/7  lost=1/3
+  web  GET  client  51..59  http=/stock/7
+    stock  GET /stock/:id  server  52..58  http=/stock/7  lost=1/2
+",
+        );
+    }
+
+    #[test]
+    fn a_path_that_is_never_traced_is_silent() {
+        check(
+            "
+web  GET /  server  0..60  repeat=80
+  web  GET  client  5..50  http=/price/7
+    price  GET /price/:id  server  10..40  http=/price/7
+  web  GET  client  51..53  http=/healthz
+",
+        );
+    }
+
+    #[test]
     fn one_call_in_many_without_an_answer_is_silent() {
         check(
             "

@@ -170,9 +170,7 @@ impl Losses {
             }
         }
         for exit in corpus.hops.exits(names) {
-            if let Some((callee, _)) =
-                corpus.usual.callee(names, names.site_of(exit.operation), exit.boundary)
-            {
+            if let Some((callee, _)) = corpus.usual.callee(names.site_of(exit.operation), exit.boundary) {
                 is_suspect[callee as usize] = true;
             }
         }
@@ -230,7 +228,7 @@ impl Losses {
             calls.push(index);
             let Some(row) = trace.partition.boundary(span) else { continue };
             let site = trace.names.site_of(span.operation);
-            let Some((callee, _)) = corpus.usual.callee(trace.names, site, row.boundary) else { continue };
+            let Some((callee, _)) = corpus.usual.callee(site, row.boundary) else { continue };
             self.hurt.push(callee);
             self.add(Loss {
                 service: Some(callee),

@@ -153,7 +153,7 @@ impl Corpus {
     pub fn finish(&mut self, names: &Names) {
         self.span_ids.sample.finish();
         self.clocks.finish();
-        self.usual.finish(names);
+        self.usual.finish();
         self.hops.finish();
         self.broken = matching::broken_edges(&self.hops, &self.clocks, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();

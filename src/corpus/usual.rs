@@ -1,14 +1,12 @@
 //! What is usual: who answers a call, how long requests and traces take, and when each process was
 //! seen. What deviates from it is looked for in a second look at every trace.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
 use super::histogram::Histogram;
-use crate::model::boundary::Protocol;
-use crate::store::{Facts, Names, ServiceId, SiteId};
+use crate::store::{Facts, ServiceId, SiteId};
 use crate::trace::TraceView;
 
 /// When a process was seen.
@@ -44,7 +42,7 @@ impl Lifetime {
     }
 }
 
-/// An exit site and what its spans call: index into [`Names::boundaries`].
+/// An exit site and what its spans call: index into [`crate::store::Names::boundaries`].
 type Exit = (SiteId, u32);
 
 /// Facts about what is usual.
@@ -58,7 +56,6 @@ pub struct Usual {
     pub sizes: Histogram,
     answers: FxHashMap<(Exit, ServiceId), u64>,
     callees: BTreeMap<Exit, (ServiceId, u64)>,
-    callees_by_peer: BTreeMap<(Protocol, Box<str>), (ServiceId, u64)>,
 }
 
 impl Usual {
@@ -112,23 +109,13 @@ impl Usual {
     }
 
     /// Draws the conclusions, once everything is merged.
-    pub(super) fn finish(&mut self, names: &Names) {
-        let mut by_peer: BTreeMap<(Protocol, Box<str>), BTreeMap<ServiceId, u64>> = BTreeMap::new();
+    pub(super) fn finish(&mut self) {
         let answers: BTreeMap<_, _> = self.answers.drain().collect();
         for ((exit, service), count) in answers {
             let usual = self.callees.entry(exit).or_insert((service, count));
             if count > usual.1 {
                 *usual = (service, count);
             }
-            let boundary = &names.boundaries[exit.1 as usize];
-            if !boundary.peer.is_empty() {
-                let peer = (boundary.protocol, Box::from(&*boundary.peer));
-                *by_peer.entry(peer).or_default().entry(service).or_default() += count;
-            }
-        }
-        for (peer, services) in by_peer {
-            let most = services.into_iter().max_by_key(|(service, count)| (*count, Reverse(*service)));
-            self.callees_by_peer.extend(most.map(|most| (peer, most)));
         }
     }
 
@@ -149,14 +136,10 @@ impl Usual {
         self.requests.get(service as usize).filter(|durations| durations.count() > 0)
     }
 
-    /// The service that usually answers such calls, and how often it was seen to: calls of this exit
-    /// site over this boundary, else any calls to the same peer.
-    pub fn callee(&self, names: &Names, site: SiteId, boundary: u32) -> Option<(ServiceId, u64)> {
-        if let Some(callee) = self.callees.get(&(site, boundary)) {
-            return Some(*callee);
-        }
-        let boundary = &names.boundaries[boundary as usize];
-        self.callees_by_peer.get(&(boundary.protocol, Box::from(&*boundary.peer))).copied()
+    /// The service that usually answers the calls of an exit site over a boundary, and how often it did.
+    /// Calls to a path that nobody ever answered (a health check that is not traced) have none.
+    pub fn callee(&self, site: SiteId, boundary: u32) -> Option<(ServiceId, u64)> {
+        self.callees.get(&(site, boundary)).copied()
     }
 }
 

@@ -1,14 +1,14 @@
 //! Spans that got lost between the process and the backend, told apart by time, service and size of the
 //! trace only; and callers that never were in the data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Break, Facts, Missing, Place, Seen, Why, broken, broken_together, by_service, take};
 use crate::causes::{
     backend_limit, collector_refused, export_queue_overflow, external_caller, tail_sampling_split,
 };
 use crate::corpus::losses::SampledTrace;
-use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least, ln_at_most};
+use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
 use crate::finding::Evidence;
 use crate::report::{Confidence, Severity};
 use crate::store::ServiceId;
@@ -38,14 +38,17 @@ pub(super) fn in_large_traces(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Ve
 }
 
 /// Orphans of a service that is also called from outside: nothing of the caller that calls it otherwise is
-/// in their traces, and it lost nothing else.
+/// in their traces, and that caller hardly lost anything else. Losses at random would take its other
+/// spans as well, and leave some of them.
 pub(super) fn callers_outside(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
     let is_outside = |missing: &Missing| {
         missing.seen == Seen::FromRemoteChild && missing.is_top && !missing.is_service_present
     };
     let mut outside = Vec::new();
     for (service, missing) in by_service(table) {
-        if missing.iter().filter(|missing| !missing.is_failed).all(|missing| is_outside(missing)) {
+        let told = missing.iter().filter(|missing| !missing.is_failed).count();
+        let of_others = missing.iter().filter(|missing| is_outside(missing)).count();
+        if of_others > 0 && (told - of_others) as f64 <= ELSEWHERE * of_others as f64 {
             outside.push(service);
         }
     }
@@ -53,7 +56,7 @@ pub(super) fn callers_outside(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Ve
         let missing = take(table, |missing| missing.service == service && is_outside(missing));
         let evidence = Evidence::CallerAbsent { orphans: missing.len() as u64 };
         let why = Why::new(&external_caller::CAUSE, Confidence::Medium, vec![evidence])
-            .or(&export_queue_overflow::CAUSE, Confidence::Low)
+            .or(&export_queue_overflow::CAUSE, Confidence::Medium)
             .at_most(Severity::Info);
         let found = broken(facts, Place::Service(service), &missing, why)?;
         // Who called is not known, only that it was not this service.
@@ -63,13 +66,16 @@ pub(super) fn callers_outside(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Ve
     breaks.collect()
 }
 
+/// Other losses of a caller, in shares of the absent ones, up to which it is not the caller that lost them.
+const ELSEWHERE: f64 = 0.2;
+
 const OUTSIDE: &str = "The context came from a caller that is not in this data. The callers that are known show nothing \
                        of it in these traces.";
 
 /// The rest: a Collector that refuses for a while, traces that are split over Collectors, a queue that
 /// overflows.
 pub(super) fn on_the_way(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
-    table.retain(|missing| !missing.is_failed);
+    keep_what_shows(table);
     let counts: BTreeMap<ServiceId, usize> =
         by_service(table).into_iter().map(|(service, missing)| (service, missing.len())).collect();
     let services = counts.values().filter(|count| **count >= 3).count();
@@ -90,7 +96,7 @@ pub(super) fn on_the_way(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
         return broken_together(facts, &std::mem::take(table), why).into_iter().collect();
     }
     let losing = counts.into_iter().filter(|(_, count)| *count >= LOSSES).map(|(service, _)| service);
-    let losing: Vec<ServiceId> = losing.filter(|service| leaves_children(facts, table, *service)).collect();
+    let losing: Vec<ServiceId> = losing.collect();
     let breaks = losing.into_iter().filter_map(|service| {
         let missing = take(table, |missing| missing.service == service);
         let why = Why::new(&export_queue_overflow::CAUSE, Confidence::Medium, Vec::new())
@@ -101,21 +107,12 @@ pub(super) fn on_the_way(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
     breaks.collect()
 }
 
-/// Losses at random leave the children of what is lost. Where whole requests of a service are missing, its
-/// exporter is not the reason.
-fn leaves_children(facts: &Facts<'_>, table: &[Missing], service: ServiceId) -> bool {
-    let of_service = || table.iter().filter(|missing| missing.service == service);
-    let answers = of_service().filter(|missing| missing.is_call()).count() as u64;
-    let parents = of_service().count() as u64 - answers;
-    let entries = facts.names.sites_of(service).filter(|site| facts.names.site(*site).kind.is_entry());
-    let (mut spans, mut with_children) = (0, 0);
-    for site in entries {
-        let profile = facts.corpus.profile(site);
-        spans += profile.spans;
-        with_children += facts.corpus.children(site).min(profile.spans);
-    }
-    let expected = answers as f64 * with_children as f64 / spans.max(1) as f64;
-    ln_at_most(parents, expected) >= LN_IMPROBABLE
+/// Calls without an answer alone are no losses: a cache in front of the service answers some, and a call that
+/// failed has none. Losses at random leave the children of some of what is lost.
+fn keep_what_shows(table: &mut Vec<Missing>) {
+    let with_orphans: BTreeSet<ServiceId> =
+        table.iter().filter(|missing| !missing.is_call()).map(|missing| missing.service).collect();
+    table.retain(|missing| !missing.is_failed && with_orphans.contains(&missing.service));
 }
 
 /// The shortest time that holds nearly all losses, if few enough of the traces lie in it: with n losses

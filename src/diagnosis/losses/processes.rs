@@ -129,7 +129,9 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
         if behind as f64 >= BEHIND * told.len() as f64 || is_at_edge {
             cut.insert(service);
         } else {
-            others += usize::from(told.len() >= LOSSES);
+            // Calls alone may be answered by a cache.
+            let has_orphans = told.iter().any(|missing| !missing.is_call());
+            others += usize::from(has_orphans && told.len() >= LOSSES);
         }
     }
     // Losses that go on all the time take spans of the last seconds as well.
