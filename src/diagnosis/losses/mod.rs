@@ -100,7 +100,7 @@ fn missing(facts: &Facts<'_>, left: Vec<Loss>) -> Option<Missing> {
         seen: knows_best.seen,
         is_service_present: knows_best.is_service_present,
         is_top: knows_best.is_top,
-        is_failed: knows_best.is_failed,
+        is_failed: knows_best.is_failed && knows_best.seen == Seen::FromCall,
         time_ns: left.iter().map(|loss| loss.end_ns).max()?,
         trace_spans: knows_best.trace_spans,
         left,
