@@ -82,7 +82,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("flate2", &["sources/"]),
     ("futures_util", &["sources/"]),
     ("indicatif", &["cli/progress.rs"]),
-    ("petgraph", &["analyzers/clock_skew.rs", "corpus/assignment.rs", "graph.rs", "trace.rs"]),
+    ("petgraph", &["corpus/assignment.rs", "corpus/clocks/network.rs", "graph.rs", "trace.rs"]),
     ("http_body_util", &["sources/http.rs"]),
     ("httpdate", &["sources/http.rs"]),
     ("reqwest", &["sources/http.rs"]),

@@ -7,12 +7,12 @@
 //! Fields stand two or more spaces apart; times are ms. A line without indentation begins a new
 //! trace, unless the line before it belongs to a trace that has no empty line behind it yet.
 //! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
-//! `repeat` (of the whole trace), `shared`, `remote`, `local`, `link` (an id), `sdk` (a language). What
+//! `repeat` (of the whole trace, every 10 s), `drifts` (so many ms more in every repetition), `shared`, `remote`, `local`, `link` (an id), `sdk` (a language). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
 //! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
 //! comment names the rules that must find something at this place; nothing else may be found
-//! anywhere. `rule: service` names the service when the finding is about another line's, `rule
-//! (cause)` the leading cause.
+//! anywhere. `rule: service` names the service when the finding is about another line's (`rule:` that there is
+//! none), `rule (cause)` the leading cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,8 +85,9 @@ impl Expected {
             Some((text, cause)) => (text, Some(cause.trim_end_matches(')').to_owned())),
             None => (text, None),
         };
-        let (rule, service) = text.split_once(": ").unwrap_or((text, service));
-        Self { rule: rule.to_owned(), service: service.to_owned(), operation: operation.to_owned(), cause }
+        let (rule, service) = text.split_once(':').unwrap_or((text, service));
+        let (rule, service) = (rule.to_owned(), service.trim().to_owned());
+        Self { rule, service, operation: operation.to_owned(), cause }
     }
 
     fn is_met_by(&self, found: &Found) -> bool {
@@ -199,7 +200,8 @@ fn analyse(lines: &[Line]) -> Analysis {
 fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {
     const DAY_NS: i64 = 86_400_000_000_000;
     const MS: i64 = 1_000_000;
-    let base = 20_000 * DAY_NS + round as i64 * 10_000 * MS + 123;
+    let drifts_ms: i64 = line.keys.get("drifts").map_or(0, |drifts| drifts.parse().unwrap());
+    let base = 20_000 * DAY_NS + round as i64 * (10_000 + drifts_ms) * MS + 123;
     let mut span = Span {
         trace_id: trace_id(line.trace, round),
         span_id: span_id(&line.id, round),

@@ -4,6 +4,9 @@
 //! change in which language and library. To add one, write its file, add it to [`ALL`], and say in
 //! `weighing` when it applies.
 
+mod clock_drift;
+mod clock_offset;
+mod clock_step;
 mod context_manager_missing;
 mod double_injection;
 mod header_stripped;
@@ -17,6 +20,9 @@ use crate::report::{Confidence, Remedy};
 
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
+    &clock_drift::CAUSE,
+    &clock_offset::CAUSE,
+    &clock_step::CAUSE,
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,
     &header_stripped::CAUSE,
@@ -71,6 +77,32 @@ pub enum At {
     Callee,
     /// Between the two, or everywhere.
     Between,
+}
+
+/// What helps against any clock that is off.
+mod clock_fixes {
+    use super::{At, Fix};
+
+    /// A time service.
+    pub(super) const SYNCHRONISE: Fix = Fix {
+        at: At::Callee,
+        language: "",
+        scope: "",
+        step: "Run one time service on the host, and one only (chrony, systemd-timesyncd or ntpd), with a source \
+               that it reaches.",
+        code: "chronyc tracking && chronyc sources -v",
+    };
+
+    /// The process rather than its host.
+    pub(super) const ONE_PROCESS: Fix = Fix {
+        at: At::Callee,
+        language: "",
+        scope: "",
+        step: "Containers share the clock of their host. If other processes of the host are right, this one runs \
+               under a changed clock (libfaketime, a time namespace with an emulated machine, a sandbox with a \
+               clock of its own).",
+        code: "",
+    };
 }
 
 /// A cause, and how sure it is the reason.

@@ -2,6 +2,8 @@
 //! counted; a service none of whose hops works is what they have in common; the rest lies in
 //! between.
 
+mod clocks;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -45,9 +47,14 @@ impl Why {
     }
 }
 
-/// Gives findings about broken hops their cause, what speaks for it, and a remedy for the software
-/// at hand.
+/// Gives findings their cause, what speaks for it, and a remedy for the software at hand.
 pub fn explain(case: &Case<'_>, findings: &mut [Finding]) {
+    let set_back = clocks::set_back(findings);
+    findings.iter_mut().for_each(|finding| clocks::explain(finding, &set_back));
+    explain_hops(case, findings);
+}
+
+fn explain_hops(case: &Case<'_>, findings: &mut [Finding]) {
     if findings.iter().all(|finding| finding.hop.is_none()) {
         return;
     }

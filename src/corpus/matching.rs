@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assignment::{Candidate, assign};
-use super::clocks::{ClockPairs, ClockReader, DelaysByEdge};
+use super::clocks::{ClockNetwork, ClockPairs, DelaysByEdge};
 use super::hops::{Hops, UnjoinedSpan};
 use crate::model::SpanKind;
 use crate::model::boundary::{ANY_SEGMENT, Boundary, Protocol};
@@ -114,12 +114,17 @@ struct Exits {
 }
 
 /// Pairs exits and entries.
-pub(super) fn broken_edges(hops: &Hops, clocks: &ClockPairs, names: &Names) -> Vec<BrokenEdge> {
+pub(super) fn broken_edges(
+    hops: &Hops,
+    clocks: &ClockPairs,
+    network: &ClockNetwork,
+    names: &Names,
+) -> Vec<BrokenEdge> {
     let [exits, entries] = hops.sides(names);
     if exits.is_empty() || entries.is_empty() {
         return Vec::new();
     }
-    let matching = Matching::new(&exits, &entries, clocks, names);
+    let matching = Matching::new(&exits, &entries, clocks, network, names);
     let first = matching.edges(&|_| true);
     if first.iter().all(BrokenEdge::is_proven) {
         return first;
@@ -139,7 +144,7 @@ struct Matching<'m> {
     calls: BTreeMap<Call<'m>, BTreeMap<SiteId, Exits>>,
     /// How long a message waits at most, by destination, where no id tells; ns.
     waits: BTreeMap<Call<'m>, i64>,
-    offsets: BTreeMap<(ClockReader, ClockReader), i64>,
+    network: &'m ClockNetwork,
     largest_offset_ns: i64,
     delays: DelaysByEdge,
 }
@@ -149,19 +154,19 @@ impl<'m> Matching<'m> {
         exits: &'m [UnjoinedSpan],
         entries: &'m [UnjoinedSpan],
         clocks: &ClockPairs,
+        network: &'m ClockNetwork,
         names: &'m Names,
     ) -> Self {
-        let offsets = clocks.offsets(names);
-        let largest_offset_ns = offsets.values().map(|offset| offset.abs()).max().unwrap_or(0);
         let mut matching = Self {
             exits,
             entries,
             names,
             calls: BTreeMap::new(),
             waits: BTreeMap::new(),
-            offsets,
-            largest_offset_ns,
-            delays: clocks.delays(names),
+            network,
+            // Two clocks may be off in opposite directions.
+            largest_offset_ns: network.largest_correction_ns().saturating_mul(2),
+            delays: clocks.delays(names, network),
         };
         matching.index();
         matching.learn_waits();
@@ -249,7 +254,10 @@ impl<'m> Matching<'m> {
             })
             .filter(move |exit| {
                 let exit = &self.exits[*exit as usize];
-                let tolerance = TOLERANCE_NS + step_ns(exit.start_ns).max(step_ns(entry.start_ns));
+                let tolerance = TOLERANCE_NS
+                    + step_ns(exit.start_ns).max(step_ns(entry.start_ns))
+                    + self.uncertainty_ns(exit)
+                    + self.uncertainty_ns(entry);
                 let delay = at - self.offset_ns(exit, entry) - exit.start_ns;
                 delay >= -tolerance && delay - tolerance <= self.open_ns(call, exit)
             })
@@ -257,11 +265,15 @@ impl<'m> Matching<'m> {
 
     /// How much the entry's clock is ahead of the exit's, ns.
     fn offset_ns(&self, exit: &UnjoinedSpan, entry: &UnjoinedSpan) -> i64 {
-        if self.offsets.is_empty() {
-            return 0;
-        }
-        let reader = |span: &UnjoinedSpan| ClockReader::of(self.names.resource_of(span.operation));
-        self.offsets.get(&(reader(exit), reader(entry))).copied().unwrap_or(0)
+        let correction = |span: &UnjoinedSpan| {
+            self.network.correction_ns(self.names.operation(span.operation).resource, span.start_ns)
+        };
+        correction(exit) - correction(entry)
+    }
+
+    /// How far the correction of the span's clock may be off, ns.
+    fn uncertainty_ns(&self, span: &UnjoinedSpan) -> i64 {
+        self.network.uncertainty_ns(self.names.operation(span.operation).resource, span.start_ns)
     }
 
     /// Whether these two can be a hop at all. A service that passes a request on under the path that

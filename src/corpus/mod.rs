@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 use crate::model::boundary::Protocol;
 use crate::store::{Facts, Names, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
-use clocks::ClockPairs;
+use clocks::{ClockNetwork, ClockPairs};
 use hops::Hops;
 use matching::BrokenEdge;
 use sample::{BottomK, Sampled};
@@ -30,6 +30,8 @@ pub struct Corpus {
     usual_parents: BTreeMap<SiteId, (SiteId, u64)>,
     /// Call-like hops that bound the difference of two clocks.
     pub clocks: ClockPairs,
+    /// Which clocks are off, and by how much, once everything is merged.
+    pub clock_network: ClockNetwork,
     /// Sample of span ids that shows ids which occur in many traces.
     pub span_ids: SpanIdSketch,
     /// Hops of which the sides lie in different traces.
@@ -111,6 +113,7 @@ impl Corpus {
     /// Gives the memory of the samples back, once everything is judged.
     pub fn forget_samples(&mut self) {
         self.clocks.forget_samples();
+        self.clock_network.forget_samples();
         self.hops.forget_samples();
         self.span_ids.sample = BottomK::new(0);
     }
@@ -137,7 +140,8 @@ impl Corpus {
         self.span_ids.sample.finish();
         self.clocks.finish();
         self.hops.finish();
-        self.broken = matching::broken_edges(&self.hops, &self.clocks, names);
+        self.clock_network = ClockNetwork::of(&self.clocks, names);
+        self.broken = matching::broken_edges(&self.hops, &self.clocks, &self.clock_network, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();
         for ((parent, site), count) in edges {
             let usual = self.usual_parents.entry(*site).or_insert((*parent, *count));
@@ -150,6 +154,13 @@ impl Corpus {
         self.usual_parents.retain(|site, (_, count)| {
             sites.get(*site as usize).is_some_and(|profile| *count * 2 > profile.joined)
         });
+    }
+
+    /// What has to be added to a time that the clock of this resource (a number of [`Names::resources`])
+    /// showed, so that it can be compared with times of other resources, ns. 0 where the clock is right
+    /// or not known to be wrong.
+    pub fn clock_correction_ns(&self, resource: u32, at_ns: i64) -> i64 {
+        self.clock_network.correction_ns(resource, at_ns)
     }
 
     /// How often a site occurs.

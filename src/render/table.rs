@@ -15,8 +15,8 @@ use crate::exit::Exit;
 use crate::finding;
 use crate::model::time;
 use crate::report::{
-    Cause, Confidence, Coverage, Edge, Exemplar, ExemplarSpan, Finding, FindingState, RateUnit, Report,
-    Severity, Side, Verdict,
+    Cause, Clock, ClockKind, Confidence, Coverage, Edge, Exemplar, ExemplarSpan, Finding, FindingState,
+    RateUnit, Report, Severity, Side, Verdict,
 };
 
 /// Columns before the text of a labelled line.
@@ -59,6 +59,7 @@ fn render_with(
     if options.verbosity >= 0 {
         page.checked(rules)?;
         page.propagation()?;
+        page.clocks()?;
         page.coverage()?;
         page.end()?;
     }
@@ -450,6 +451,42 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// Clocks that are off; with `-v` all that were compared.
+    fn clocks(&mut self) -> io::Result<()> {
+        let shows_all = self.options.verbosity > 0;
+        let clocks = self.report.clocks.iter().filter(|clock| shows_all || clock.kind != ClockKind::Agrees);
+        let clocks: Vec<&Clock> = clocks.collect();
+        if clocks.is_empty() {
+            return Ok(());
+        }
+        self.blank()?;
+        let heading = self.paint(BOLD, "Clocks");
+        writeln!(self.out, "{heading}")?;
+        // Margin 2, two blanks before each of 2 columns: 30 and 7 wide.
+        let place_width = self.width - 2 - 4 - 30 - 7;
+        let row = |clock: &str, offset: &str, hops: &str| {
+            let clock = text::fit_padded(clock, place_width);
+            format!("  {clock}  {}  {hops:>7}", text::fit_padded(offset, 30))
+        };
+        let header = self.paint(DIM, row("clock", "ahead by", "calls").trim_end());
+        writeln!(self.out, "{header}")?;
+        for clock in clocks {
+            let line = row(&clock_name(clock), &clock_offset(clock), &text::count(clock.pairs));
+            let line = if clock.kind == ClockKind::Agrees { line } else { self.paint(YELLOW, line) };
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        let agreeing = self.report.clocks.iter().filter(|clock| clock.kind == ClockKind::Agrees).count();
+        let hidden = self.report.clocks_total.saturating_sub((self.report.clocks.len() - agreeing) as u64);
+        if shows_all || hidden == 0 {
+            return Ok(());
+        }
+        writeln!(
+            self.out,
+            "  … and {} (-v shows all)",
+            text::plural(hidden, "clock that agrees", "clocks that agree")
+        )
+    }
+
     fn coverage(&mut self) -> io::Result<()> {
         let coverage = &self.report.coverage;
         self.blank()?;
@@ -587,6 +624,33 @@ fn service_pairs(edges: &[Edge]) -> Vec<(String, String, [u64; 3])> {
     let mut pairs: Vec<_> = pairs.into_iter().map(|((from, to), counts)| (from, to, counts)).collect();
     pairs.sort_by_key(|(.., [calls, _, broken])| (Reverse(*broken), Reverse(*calls)));
     pairs
+}
+
+fn clock_name(clock: &Clock) -> String {
+    match (&clock.service, &clock.host) {
+        (Some(service), Some(host)) => format!("{service} on {host}"),
+        (Some(service), None) => service.clone(),
+        (None, Some(host)) => format!("host {host}"),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// How far a clock is ahead: at the end, after what was before.
+fn clock_offset(clock: &Clock) -> String {
+    let about = |low: Option<i64>, high: Option<i64>| match (low, high) {
+        (Some(low), Some(high)) => time::human_duration(low.midpoint(high)),
+        (Some(low), None) => format!("{} or more", time::human_duration(low)),
+        (None, Some(high)) => format!("{} or less", time::human_duration(high)),
+        (None, None) => "?".to_owned(),
+    };
+    let last = about(clock.offset_low_ns, clock.offset_high_ns);
+    let first = about(clock.first_offset_low_ns, clock.first_offset_high_ns);
+    match clock.kind {
+        ClockKind::Agrees => "agrees".to_owned(),
+        ClockKind::Offset => last,
+        ClockKind::Step => format!("{first}, then {last}"),
+        ClockKind::Drift => format!("{first} to {last}"),
+    }
 }
 
 /// Both services, each cut to its share of the columns.
