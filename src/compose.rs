@@ -377,7 +377,7 @@ impl Composer<'_> {
             rate: finding.rate.clone(),
             first_seen: finding.first_ns.map(rfc3339),
             last_seen: finding.last_ns.map(rfc3339),
-            blame: Vec::new(),
+            blame: finding.blame.clone(),
             evidence: evidence.collect(),
             remedy: finding.remedy.clone(),
             locations: self.locations(&shown),

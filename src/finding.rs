@@ -1,5 +1,7 @@
 //! A break, with the evidence for it. A finding cannot be made without evidence.
 
+pub mod blame;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -9,9 +11,10 @@ use crate::analyzers::Rule;
 use crate::analyzers::observations::Tally;
 use crate::causes::Opinion;
 use crate::corpus::sample::Sampled;
+use crate::corpus::traffic::Affected;
 use crate::model::time::{human_duration, rfc3339};
 use crate::model::{SpanId, TraceId, names};
-use crate::report::{Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
+use crate::report::{Blame, Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
 use crate::store::{Names, SiteId};
 
 /// A span to which a detached one belongs.
@@ -58,6 +61,10 @@ pub struct Finding {
     pub traces: u64,
     /// How often.
     pub rate: Option<Rate>,
+    /// Affected spans by operation and time: the damaged side, then the other, as far as it is known.
+    pub affected: Vec<Affected>,
+    /// What the break concentrates on.
+    pub blame: Vec<Blame>,
     /// Earliest affected start, ns.
     pub first_ns: Option<i64>,
     /// Latest affected start, ns.
@@ -93,6 +100,7 @@ impl Finding {
             scope: (!scope.is_empty()).then(|| ScopeName { name: scope.to_string(), version: None }),
             first_ns: Some(tally.first_ns),
             last_ns: Some(tally.last_ns),
+            affected: vec![tally.affected.clone()],
             occurrences: tally.sample.sorted(),
             occurrences_total: tally.spans,
             ..Self::between(rule, None, Some(side(names, site)), tally.spans, tally.traces, title, proof)
@@ -125,6 +133,8 @@ impl Finding {
             spans,
             traces,
             rate: None,
+            affected: Vec::new(),
+            blame: Vec::new(),
             first_ns: None,
             last_ns: None,
             proof,

@@ -637,13 +637,22 @@ pub enum RateUnit {
 pub struct Blame {
     /// `version`, `instance`, `host` or `time`.
     pub kind: String,
-    /// Which.
+    /// The service whose version, instance, host or time it is.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// Which; a time is `since` or `until` and a moment.
     pub value: String,
-    /// Affected there.
+    /// Affected spans there; traces for times.
     pub affected: u64,
     /// Of how many there.
     pub total: u64,
-    /// Probability of this by chance.
+    /// Affected elsewhere, outside everything that is blamed.
+    #[serde(default)]
+    pub elsewhere_affected: u64,
+    /// Of how many elsewhere.
+    #[serde(default)]
+    pub elsewhere_total: u64,
+    /// Probability of this by chance, corrected for the number of values that were tried.
     pub p: f64,
 }
 

@@ -7,6 +7,7 @@
 //! Fields stand two or more spaces apart; times are ms. A line without indentation begins a new
 //! trace, unless the line before it belongs to a trace that has no empty line behind it yet.
 //! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
+//! `instance`, `version`,
 //! `repeat` (of the whole trace, every 10 s), `drifts` (so many ms more in every repetition), `shared`, `remote`, `local`, `link` (an id), `sdk` (a language). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
 //! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
@@ -46,6 +47,14 @@ pub(crate) fn check(text: &str) {
         );
     }
     assert_eq!(found.len(), analysis.findings.len(), "one place was reported twice in\n{text}");
+}
+
+/// Checks the notation, and gives what its findings are blamed on: kind, value, affected and total.
+pub(crate) fn blamed(text: &str) -> Vec<String> {
+    check(text);
+    let analysis = analyse(&parse(text));
+    let blame = analysis.findings.iter().flat_map(|finding| &finding.blame);
+    blame.map(|blame| format!("{} {} {}/{}", blame.kind, blame.value, blame.affected, blame.total)).collect()
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -226,7 +235,12 @@ fn span(line: &Line, round: u64) -> (Span<'static>, Resource<'static>) {
         span.parent_is_remote = Some(line.keys.contains_key("remote"));
     }
     let mut attributes = vec![attribute("service.name", &line.service)];
-    for (key, name) in [("host", "host.name"), ("sdk", "telemetry.sdk.language")] {
+    for (key, name) in [
+        ("host", "host.name"),
+        ("instance", "service.instance.id"),
+        ("sdk", "telemetry.sdk.language"),
+        ("version", "service.version"),
+    ] {
         attributes.extend(line.keys.get(key).map(|value| attribute(name, value)));
     }
     (span, Resource { attributes, dropped_attributes: 0 })

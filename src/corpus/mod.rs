@@ -9,6 +9,7 @@ pub mod clocks;
 pub mod hops;
 pub mod matching;
 pub mod sample;
+pub mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use clocks::{ClockNetwork, ClockPairs};
 use hops::Hops;
 use matching::BrokenEdge;
 use sample::{BottomK, Sampled};
+use traffic::Traffic;
 
 /// Facts across traces, while they are collected.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ pub struct Corpus {
     usual_parents: BTreeMap<SiteId, (SiteId, u64)>,
     /// Call-like hops that bound the difference of two clocks.
     pub clocks: ClockPairs,
+    /// How often each operation occurs, and when.
+    pub traffic: Traffic,
     /// Which clocks are off, and by how much, once everything is merged.
     pub clock_network: ClockNetwork,
     /// Sample of span ids that shows ids which occur in many traces.
@@ -75,7 +79,9 @@ pub struct SiteProfile {
 impl Corpus {
     /// Takes in the judged spans of one trace.
     pub fn observe(&mut self, trace: &TraceView<'_>) {
+        self.traffic.begin_trace();
         for (index, span) in trace.nodes() {
+            self.traffic.observe(trace, span.operation, span.start_ns());
             let site = trace.names.site_of(span.operation);
             let profile = self.profile_mut(site);
             profile.spans += 1;
@@ -130,6 +136,7 @@ impl Corpus {
         for (edge, count) in other.joined {
             *self.joined.entry(edge).or_default() += count;
         }
+        self.traffic.merge(&other.traffic);
         self.clocks.merge(other.clocks);
         self.hops.merge(other.hops);
         self.span_ids.merge(&other.span_ids);

@@ -263,9 +263,12 @@ fn orphan() -> Finding {
         last_seen: Some("2026-01-01T10:04:10.000000000Z".to_owned()),
         blame: vec![Blame {
             kind: "version".to_owned(),
+            service: Some("orders".to_owned()),
             value: "2.4.0".to_owned(),
             affected: 40,
             total: 41,
+            elsewhere_affected: 0,
+            elsewhere_total: 1_159,
             p: 0.000_01,
         }],
         evidence: vec![

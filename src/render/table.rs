@@ -15,8 +15,8 @@ use crate::exit::Exit;
 use crate::finding;
 use crate::model::time;
 use crate::report::{
-    Cause, Clock, ClockKind, Confidence, Coverage, Edge, Exemplar, ExemplarSpan, Finding, FindingState,
-    RateUnit, Report, Severity, Side, Verdict,
+    Blame, Cause, Clock, ClockKind, Confidence, Coverage, Edge, Exemplar, ExemplarSpan, Finding,
+    FindingState, RateUnit, Report, Severity, Side, Verdict,
 };
 
 /// Columns before the text of a labelled line.
@@ -260,15 +260,8 @@ impl Page<'_> {
     }
 
     fn concentration(&mut self, finding: &Finding) -> io::Result<()> {
-        for (index, blame) in finding.blame.iter().take(2).enumerate() {
-            let sentence = format!(
-                "{} {}: {} of {} there are affected",
-                blame.kind,
-                blame.value,
-                text::count(blame.affected),
-                text::count(blame.total)
-            );
-            self.labelled(if index == 0 { "mostly in" } else { "" }, &sentence)?;
+        for (index, blame) in finding.blame.iter().take(3).enumerate() {
+            self.labelled(if index == 0 { "where from" } else { "" }, &concentration(blame))?;
         }
         Ok(())
     }
@@ -711,6 +704,21 @@ fn frequency(finding: &Finding) -> String {
         out = format!("{out}; {}", period(first, last));
     }
     out
+}
+
+fn concentration(blame: &Blame) -> String {
+    let only = if blame.elsewhere_affected == 0 { "only" } else { "mostly" };
+    let of_service = blame.service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
+    let what = match blame.kind.as_str() {
+        "time" => blame.value.clone(),
+        "version" => format!("with version {}{of_service}", blame.value),
+        kind => format!("on {kind} {}{of_service}", blame.value),
+    };
+    let elsewhere = match blame.elsewhere_total {
+        0 => String::new(),
+        total => format!("; {} of {} elsewhere", text::count(blame.elsewhere_affected), text::count(total)),
+    };
+    format!("{only} {what}: {} of {} there{elsewhere}", text::count(blame.affected), text::count(blame.total))
 }
 
 fn confidence_meaning(confidence: Confidence) -> &'static str {
