@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::analysis::Analysis;
 use crate::causes::Opinion;
 use crate::config::{Occurrences, Settings};
-use crate::corpus::clocks::{self, Bounds, Course, UNBOUNDED_HIGH, UNBOUNDED_LOW};
+use crate::corpus::clocks::{self, Bounds, Course};
 use crate::corpus::sample::Sampled;
 use crate::exemplars::{exemplars, leading_spans};
 use crate::exit::Exit;
@@ -204,8 +204,8 @@ impl Composer<'_> {
             broken: edge.broken,
             rate: finding::rate(edge.broken, edge.calls(), RateUnit::Calls),
             clock: offset.map(|offset| EdgeClock {
-                low_ns: known_bounds(offset.bounds).0,
-                high_ns: known_bounds(offset.bounds).1,
+                low_ns: offset.bounds.known().0,
+                high_ns: offset.bounds.known().1,
                 pairs: offset.pairs as u64,
             }),
         });
@@ -445,18 +445,13 @@ impl Composer<'_> {
     }
 }
 
-fn known_bounds(bounds: Bounds) -> (Option<i64>, Option<i64>) {
-    let low_ns = (bounds.low_ns > UNBOUNDED_LOW).then_some(bounds.low_ns);
-    (low_ns, (bounds.high_ns < UNBOUNDED_HIGH).then_some(bounds.high_ns))
-}
-
 fn report_clock(clock: &clocks::Clock, first: Bounds, last: Bounds) -> report::Clock {
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let of_process = |part: fn(&clocks::ClockReader) -> &str| {
         clock.process.as_ref().and_then(|process| filled(part(process)))
     };
-    let (offset_low_ns, offset_high_ns) = known_bounds(last);
-    let (first_offset_low_ns, first_offset_high_ns) = known_bounds(first);
+    let (offset_low_ns, offset_high_ns) = last.known();
+    let (first_offset_low_ns, first_offset_high_ns) = first.known();
     report::Clock {
         host: filled(&clock.host),
         namespace: of_process(|process| &process.namespace),
@@ -480,7 +475,7 @@ fn clock_that_is_off(standing: &clocks::Standing) -> report::Clock {
     let (kind, step_at, drift_ns_per_second) = match standing.course {
         Course::Constant(_) => (ClockKind::Offset, None, None),
         Course::Step { at_ns, .. } => (ClockKind::Step, Some(rfc3339(at_ns)), None),
-        Course::Drift { rate, .. } => (ClockKind::Drift, None, Some((rate * 1e9) as i64)),
+        Course::Drift { rate, .. } => (ClockKind::Drift, None, Some(clocks::ns_per_second(rate))),
     };
     let (first, last) = standing.ends;
     report::Clock {

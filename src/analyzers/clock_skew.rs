@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Analyzer, Case, Rule};
-use crate::corpus::clocks::{Bounds, Clock, Course, Standing, UNBOUNDED_HIGH, UNBOUNDED_LOW};
+use crate::corpus::clocks::{Bounds, Clock, Course, Standing, ns_per_second};
 use crate::corpus::sample::Sampled;
 use crate::finding::{Evidence, Finding, rate};
 use crate::model::time::human_duration;
@@ -103,7 +103,7 @@ fn finding(case: &Case<'_>, standing: &Standing) -> Finding {
         finding.support.push(Evidence::AgreeingClocks { clocks: standing.right_clocks as u64 - 1 });
     }
     if standing.is_ambiguous {
-        finding.message = ambiguity(standing).to_owned();
+        finding.message = String::from(ambiguity(standing));
         finding.decides =
             Some("The time service of both hosts: `chronyc tracking` shows its offset.".to_owned());
     } else {
@@ -144,11 +144,6 @@ fn title(standing: &Standing) -> String {
     }
 }
 
-/// What a clock gains in a second, ns.
-fn ns_per_second(rate: f64) -> i64 {
-    (rate * 1e9) as i64
-}
-
 fn proof(standing: &Standing) -> Evidence {
     let clock = standing.clock.label();
     let others = standing.partners.saturating_sub(1);
@@ -160,15 +155,15 @@ fn proof(standing: &Standing) -> Evidence {
     let (pairs, agreeing) = (standing.pairs as u64, standing.agreeing as u64);
     match standing.course {
         Course::Constant(offset) => {
-            let (low_ns, high_ns) = known(offset);
+            let (low_ns, high_ns) = offset.known();
             Evidence::ClockOffset { clock, reference, low_ns, high_ns, pairs, agreeing }
         }
         Course::Step { at_ns, before, after } => Evidence::ClockStep {
             clock,
             reference,
             at_ns,
-            before_ns: known(before),
-            after_ns: known(after),
+            before_ns: before.known(),
+            after_ns: after.known(),
             pairs,
             agreeing,
         },
@@ -185,11 +180,6 @@ fn proof(standing: &Standing) -> Evidence {
             }
         }
     }
-}
-
-fn known(bounds: Bounds) -> (Option<i64>, Option<i64>) {
-    let low_ns = (bounds.low_ns > UNBOUNDED_LOW).then_some(bounds.low_ns);
-    (low_ns, (bounds.high_ns < UNBOUNDED_HIGH).then_some(bounds.high_ns))
 }
 
 fn occurrences(case: &Case<'_>, standing: &Standing) -> Vec<Sampled> {
@@ -290,6 +280,22 @@ web  GET price  client  0..60  host=a  repeat=30
   price  GET /price  server  510..520  host=b   // clock-skew:
 web  GET user  client  0..60  host=a  repeat=30
   user  GET /user  server  10..20  host=c
+",
+        );
+    }
+
+    #[test]
+    fn hops_in_two_traces_are_paired_on_corrected_times() {
+        check(
+            "
+web  GET  client  0..30  host=a  http=/stock/7  repeat=30
+  stock  GET /stock/:id  server  3010..3020  host=b  http=/stock/7   // clock-skew (clock-offset)
+web  GET price  client  0..30  host=a  repeat=30
+  price  GET /price  server  10..20  host=c
+
+web  GET  client  500000..500030  host=a  http=/stock/7  repeat=8
+
+stock  GET /stock/:id  server  503010..503020  host=b  http=/stock/7  repeat=8   // detached-entry
 ",
         );
     }

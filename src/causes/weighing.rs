@@ -50,7 +50,9 @@ impl Why {
 /// Gives findings their cause, what speaks for it, and a remedy for the software at hand.
 pub fn explain(case: &Case<'_>, findings: &mut [Finding]) {
     let set_back = clocks::set_back(findings);
-    findings.iter_mut().for_each(|finding| clocks::explain(finding, &set_back));
+    for finding in findings.iter_mut() {
+        clocks::explain(finding, &set_back);
+    }
     explain_hops(case, findings);
 }
 

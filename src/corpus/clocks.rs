@@ -11,7 +11,7 @@ mod network;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use course::{Course, Measured};
+pub use course::{Course, Measured, ns_per_second};
 pub use network::{Agreeing, Clock, ClockNetwork, Standing};
 
 use rustc_hash::FxHashMap;

@@ -145,7 +145,7 @@ struct Matching<'m> {
     /// How long a message waits at most, by destination, where no id tells; ns.
     waits: BTreeMap<Call<'m>, i64>,
     network: &'m ClockNetwork,
-    largest_offset_ns: i64,
+    largest_correction_ns: i64,
     delays: DelaysByEdge,
 }
 
@@ -164,8 +164,7 @@ impl<'m> Matching<'m> {
             calls: BTreeMap::new(),
             waits: BTreeMap::new(),
             network,
-            // Two clocks may be off in opposite directions.
-            largest_offset_ns: network.largest_correction_ns().saturating_mul(2),
+            largest_correction_ns: network.largest_correction_ns(),
             delays: clocks.delays(names, network),
         };
         matching.index();
@@ -239,8 +238,12 @@ impl<'m> Matching<'m> {
         moved_ns: i64,
     ) -> impl Iterator<Item = u32> + 'a {
         let at = entry.start_ns + moved_ns;
-        let slack = self.largest_offset_ns + TOLERANCE_NS + step_ns(entry.start_ns);
-        let end = exits.spans.partition_point(|exit| self.exits[*exit as usize].start_ns <= at + slack);
+        // Exits are in the order of their own clocks.
+        let corrected = at + self.correction_ns(entry);
+        let slack =
+            self.largest_correction_ns + self.uncertainty_ns(entry) + TOLERANCE_NS + step_ns(entry.start_ns);
+        let end =
+            exits.spans.partition_point(|exit| self.exits[*exit as usize].start_ns <= corrected + slack);
         let longest_ns = match call {
             Call::Exact(Protocol::Messaging, ..) => i64::MAX / 4,
             Call::Destination(_) | Call::Anonymous(_) => self.waits.get(call).copied().unwrap_or(0),
@@ -250,7 +253,7 @@ impl<'m> Matching<'m> {
         newest_first
             .take_while(move |exit| {
                 let start_ns = self.exits[*exit as usize].start_ns;
-                start_ns.saturating_add(longest_ns) >= at - slack
+                start_ns.saturating_add(longest_ns) >= corrected - slack
             })
             .filter(move |exit| {
                 let exit = &self.exits[*exit as usize];
@@ -265,10 +268,11 @@ impl<'m> Matching<'m> {
 
     /// How much the entry's clock is ahead of the exit's, ns.
     fn offset_ns(&self, exit: &UnjoinedSpan, entry: &UnjoinedSpan) -> i64 {
-        let correction = |span: &UnjoinedSpan| {
-            self.network.correction_ns(self.names.operation(span.operation).resource, span.start_ns)
-        };
-        correction(exit) - correction(entry)
+        self.correction_ns(exit) - self.correction_ns(entry)
+    }
+
+    fn correction_ns(&self, span: &UnjoinedSpan) -> i64 {
+        self.network.correction_ns(self.names.operation(span.operation).resource, span.start_ns)
     }
 
     /// How far the correction of the span's clock may be off, ns.

@@ -32,7 +32,9 @@ pub fn assign(case: &Case<'_>, findings: &mut [Finding]) {
     }
     let operations = OperationsBySite::of(case.names);
     for finding in findings {
-        let sides = finding.affected.iter().map(|affected| Population::of(case, &operations, affected));
+        let traces = finding.traces;
+        let sides = finding.affected.iter();
+        let sides = sides.map(|affected| Population::of(case, &operations, affected, traces));
         let sides: Vec<Population<'_>> = sides.collect();
         // The damaged side stands first; the other is asked when it explains nothing.
         let by_resource = sides.iter().map(Population::resource).find(|blame| !blame.is_empty());
@@ -65,6 +67,12 @@ impl Share {
         Self { affected: without(all.affected, self.affected), total: without(all.total, self.total) }
     }
 
+    /// The counts of traces, taken by a factor.
+    fn scaled(self, factor: f64) -> Self {
+        let scaled = |count: Count| Count { traces: (count.traces as f64 * factor).round() as u64, ..count };
+        Self { affected: scaled(self.affected), total: scaled(self.total) }
+    }
+
     /// Whether the break is at least so much rarer elsewhere, and there is an elsewhere.
     fn is_apart_from(self, rest: Self) -> bool {
         if rest.total.traces == 0 || self.affected.traces == 0 {
@@ -73,18 +81,14 @@ impl Share {
         let here = rate(self.affected.traces, self.total.traces, RateUnit::Traces);
         let there = rate(rest.affected.traces, rest.total.traces, RateUnit::Traces);
         // A clean rest may be small; whether it is large enough is for the test to say.
-        rest.affected.traces == 0 || there.high * TIMES_RARER <= here.low
+        rest.affected.spans == 0 || there.high * TIMES_RARER <= here.low
     }
 
     /// Natural logarithm of the chance that as much of the break or more is here.
     fn ln_chance(self, rest: Self) -> f64 {
-        let all = self.affected.traces + rest.affected.traces;
-        ln_hypergeometric_tail(
-            self.affected.traces,
-            all,
-            self.total.traces,
-            self.total.traces + rest.total.traces,
-        )
+        let affected = self.affected.traces + rest.affected.traces;
+        let total = self.total.traces + rest.total.traces;
+        ln_hypergeometric_tail(self.affected.traces, affected, self.total.traces, total)
     }
 }
 
@@ -95,13 +99,16 @@ struct Population<'c> {
     shares: Vec<(OperationId, Share)>,
     sites: BTreeSet<SiteId>,
     affected: &'c Affected,
+    /// Traces of the finding for each that was counted: a trace counts for each of its operations, and is
+    /// one event all the same (Kish's effective size of a sample of clusters).
+    events: f64,
 }
 
 /// How values of resources are told apart.
 type Value = for<'r> fn(&'r ResourceInfo) -> &'r str;
 
 impl<'c> Population<'c> {
-    fn of(case: &'c Case<'c>, operations: &OperationsBySite, affected: &'c Affected) -> Self {
+    fn of(case: &'c Case<'c>, operations: &OperationsBySite, affected: &'c Affected, traces: u64) -> Self {
         let sites: BTreeSet<SiteId> =
             affected.by_operation.keys().map(|operation| case.names.site_of(*operation)).collect();
         let shares = sites.iter().flat_map(|site| operations.of_site(*site)).map(|operation| {
@@ -113,7 +120,17 @@ impl<'c> Population<'c> {
             (operation, Share { affected, total })
         });
         let service = sites.first().map(|site| case.names.service_of_site(*site).name.to_string());
-        Self { case, service, shares: shares.collect(), sites, affected }
+        let counted: u64 = affected.by_operation.values().map(|count| count.traces).sum();
+        let events = (traces as f64 / counted.max(1) as f64).min(1.0);
+        Self { case, service, shares: shares.collect(), sites, affected, events }
+    }
+
+    /// Natural logarithm of the chance that the break lies here by chance, if it lies here and not in the
+    /// rest; corrected for what was tried.
+    fn ln_chance(&self, here: Share, rest: Share, tried: usize) -> Option<f64> {
+        let (here, rest) = (here.scaled(self.events), rest.scaled(self.events));
+        let ln_p = here.ln_chance(rest) + (tried as f64).ln();
+        (ln_p < LN_P && here.is_apart_from(rest)).then_some(ln_p)
     }
 
     /// A version; or, where only some of its processes are affected or it is none, instances or hosts.
@@ -170,8 +187,7 @@ impl<'c> Population<'c> {
             here += ranked[count - 1].1;
             let rest = here.rest_of(all);
             // As many sets were tried as there are values, of each size.
-            let ln_p = here.ln_chance(rest) + ((tried * VALUES) as f64).ln();
-            if ln_p < LN_P && here.is_apart_from(rest) {
+            if let Some(ln_p) = self.ln_chance(here, rest, tried * VALUES) {
                 let blame = ranked[..count]
                     .iter()
                     .map(|(name, share)| self.blame(kind, (*name).to_owned(), *share, rest, ln_p));
@@ -220,11 +236,11 @@ impl<'c> Population<'c> {
         );
         let until =
             (format!("until {}", rfc3339(last)), share(&|start| start <= last), share(&|start| start > last));
-        let ln_p = |case: &(String, Share, Share)| case.1.ln_chance(case.2) + ((2 * slots.len()) as f64).ln();
-        let best = [since, until].into_iter().min_by(|one, other| ln_p(one).total_cmp(&ln_p(other)))?;
-        let chance = ln_p(&best);
-        let (value, here, rest) = best;
-        (chance < LN_P && here.is_apart_from(rest)).then(|| self.blame("time", value, here, rest, chance))
+        let judged = [since, until].into_iter().filter_map(|(value, here, rest)| {
+            Some((self.ln_chance(here, rest, 2 * slots.len())?, value, here, rest))
+        });
+        let (ln_p, value, here, rest) = judged.min_by(|one, other| one.0.total_cmp(&other.0))?;
+        Some(self.blame("time", value, here, rest, ln_p))
     }
 }
 

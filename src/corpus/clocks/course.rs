@@ -95,6 +95,11 @@ impl Course {
     }
 }
 
+/// What a clock of such a rate gains in a second, ns.
+pub fn ns_per_second(rate: f64) -> i64 {
+    (rate * 1e9) as i64
+}
+
 /// The simplest course that the bounds allow, or `None` when they are too few or contradict each other.
 pub(super) fn course(measured: &mut [Measured], tolerance_ns: i64) -> Option<Course> {
     if measured.len() < HOPS_FOR_OFFSET {
@@ -279,6 +284,12 @@ impl Depths {
 }
 
 impl Bounds {
+    /// Both, `None` where there is none.
+    pub fn known(self) -> (Option<i64>, Option<i64>) {
+        let low_ns = (self.low_ns > UNBOUNDED_LOW).then_some(self.low_ns);
+        (low_ns, (self.high_ns < UNBOUNDED_HIGH).then_some(self.high_ns))
+    }
+
     /// Whether this offset is possible.
     pub const fn allows(self, offset_ns: i64) -> bool {
         self.low_ns <= offset_ns && offset_ns <= self.high_ns

@@ -117,12 +117,13 @@ impl ClockNetwork {
         self.course_of(resource).map_or(0, |course| course.at_own(at_ns).half_width_ns())
     }
 
-    /// The greatest correction of any clock at the times of its hops, ns.
+    /// The greatest correction of any clock at the times of its hops, with what it may be off, ns.
     pub fn largest_correction_ns(&self) -> i64 {
         let offset = |standing: &Standing| {
             let at = standing.hops.iter().map(|hop| hop.measured.at_ns);
-            let offsets = at.map(|at_ns| standing.course.at(at_ns).middle_ns().saturating_abs());
-            offsets.max().unwrap_or(0)
+            let offsets = at.map(|at_ns| standing.course.at(at_ns));
+            let greatest = offsets.map(|offset| offset.middle_ns().saturating_abs() + offset.half_width_ns());
+            greatest.max().unwrap_or(0)
         };
         self.standings.iter().map(offset).max().unwrap_or(0)
     }
