@@ -1,6 +1,7 @@
 //! `clock-drift`: a clock that goes faster or slower than the others.
 
-use super::{At, Cause, Fix, clock_fixes};
+use super::clock_offset::{ONE_PROCESS, SYNCHRONISE};
+use super::{At, Cause, Fix};
 
 pub(super) static CAUSE: Cause = Cause {
     id: "clock-drift",
@@ -16,7 +17,7 @@ pub(super) static CAUSE: Cause = Cause {
               `/sys/devices/system/clocksource/clocksource0/current_clocksource`.",
     remedy: "Let a time service steer the clock of the named host.",
     fixes: &[
-        clock_fixes::SYNCHRONISE,
+        SYNCHRONISE,
         Fix {
             at: At::Callee,
             language: "",
@@ -25,7 +26,7 @@ pub(super) static CAUSE: Cause = Cause {
                    ptp_kvm), not one that it emulates.",
             code: "cat /sys/devices/system/clocksource/clocksource0/available_clocksource",
         },
-        clock_fixes::ONE_PROCESS,
+        ONE_PROCESS,
     ],
     example: "
 web  GET stock  client  0..30  host=a  repeat=60

@@ -1,6 +1,6 @@
 //! `clock-offset`: a clock that is always as far ahead or behind.
 
-use super::{At, Cause, Fix, clock_fixes};
+use super::{At, Cause, Fix};
 
 pub(super) static CAUSE: Cause = Cause {
     id: "clock-offset",
@@ -16,7 +16,7 @@ pub(super) static CAUSE: Cause = Cause {
               a changed one.",
     remedy: "Synchronise the clock of the named host or process with the time source of the others.",
     fixes: &[
-        clock_fixes::SYNCHRONISE,
+        SYNCHRONISE,
         Fix {
             at: At::Callee,
             language: "",
@@ -25,7 +25,7 @@ pub(super) static CAUSE: Cause = Cause {
                    public servers differ by up to a second while they do.",
             code: "",
         },
-        clock_fixes::ONE_PROCESS,
+        ONE_PROCESS,
     ],
     example: "
 web  GET stock  client  0..30  host=a  repeat=25
@@ -33,4 +33,24 @@ web  GET stock  client  0..30  host=a  repeat=25
 web  GET price  client  0..30  host=a  repeat=25
   price  GET /price  server  10..20  host=c   // clock-skew: stock (clock-offset)
 ",
+};
+
+/// A time service, against any clock that is off.
+pub(super) const SYNCHRONISE: Fix = Fix {
+    at: At::Callee,
+    language: "",
+    scope: "",
+    step: "Run one time service on the host, and one only (chrony, systemd-timesyncd or ntpd), with a source that \
+           it reaches.",
+    code: "chronyc tracking && chronyc sources -v",
+};
+
+/// The process rather than its host.
+pub(super) const ONE_PROCESS: Fix = Fix {
+    at: At::Callee,
+    language: "",
+    scope: "",
+    step: "Containers share the clock of their host. If other processes of the host are right, this one runs under \
+           a changed clock (libfaketime, or a sandbox or emulated machine with a clock of its own).",
+    code: "",
 };

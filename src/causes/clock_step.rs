@@ -1,6 +1,7 @@
 //! `clock-step`: a clock that was set while the process ran.
 
-use super::{At, Cause, Fix, clock_fixes};
+use super::clock_offset::ONE_PROCESS;
+use super::{At, Cause, Fix};
 
 pub(super) static CAUSE: Cause = Cause {
     id: "clock-step",
@@ -34,7 +35,7 @@ pub(super) static CAUSE: Cause = Cause {
                    agent set it before services go on, or let chrony use the hypervisor's clock (ptp_kvm).",
             code: "",
         },
-        clock_fixes::ONE_PROCESS,
+        ONE_PROCESS,
         Fix {
             at: At::Callee,
             language: "",

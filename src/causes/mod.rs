@@ -79,32 +79,6 @@ pub enum At {
     Between,
 }
 
-/// What helps against any clock that is off.
-mod clock_fixes {
-    use super::{At, Fix};
-
-    /// A time service.
-    pub(super) const SYNCHRONISE: Fix = Fix {
-        at: At::Callee,
-        language: "",
-        scope: "",
-        step: "Run one time service on the host, and one only (chrony, systemd-timesyncd or ntpd), with a source \
-               that it reaches.",
-        code: "chronyc tracking && chronyc sources -v",
-    };
-
-    /// The process rather than its host.
-    pub(super) const ONE_PROCESS: Fix = Fix {
-        at: At::Callee,
-        language: "",
-        scope: "",
-        step: "Containers share the clock of their host. If other processes of the host are right, this one runs \
-               under a changed clock (libfaketime, a time namespace with an emulated machine, a sandbox with a \
-               clock of its own).",
-        code: "",
-    };
-}
-
 /// A cause, and how sure it is the reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Opinion {

@@ -461,7 +461,7 @@ impl Page<'_> {
             let clock = text::fit_padded(clock, place_width);
             format!("  {clock}  {}  {hops:>7}", text::fit_padded(offset, 30))
         };
-        let header = self.paint(DIM, row("clock", "ahead by", "calls").trim_end());
+        let header = self.paint(DIM, row("clock", "offset", "calls").trim_end());
         writeln!(self.out, "{header}")?;
         for clock in clocks {
             let line = row(&clock_name(clock), &clock_offset(clock), &text::count(clock.pairs));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Opinion, Software, clock_drift, clock_offset, clock_step};
+use crate::causes::{Opinion, Software, clock_drift, clock_offset, clock_step};
 use crate::finding::{Evidence, Finding};
 use crate::report::Confidence;
 
