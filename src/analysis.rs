@@ -11,7 +11,7 @@ use crate::corpus::clocks::OffsetInterval;
 use crate::corpus::deviations::Deviations;
 use crate::corpus::{Corpus, Edge};
 use crate::diagnosis::{Diagnosis, Facts};
-use crate::finding::Finding;
+use crate::finding::{Finding, blame};
 use crate::model::{Span, TraceId};
 use crate::report::CheckNotPossible;
 #[cfg(test)]
@@ -208,6 +208,7 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     let mut findings: Vec<Finding> =
         analyzers::ALL.iter().flat_map(|analyzer| analyzer.judge(&case)).collect();
     causes::explain(&case, &mut findings);
+    blame::assign(&case, &mut findings);
     sort_findings(&mut findings);
     let edges = edges(&case);
     let mut not_possible: Vec<_> =

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::analysis::Analysis;
 use crate::causes::Opinion;
 use crate::config::{Occurrences, Settings};
-use crate::corpus::clocks::{UNBOUNDED_HIGH, UNBOUNDED_LOW};
+use crate::corpus::clocks::{self, Bounds, Course};
 use crate::corpus::sample::Sampled;
 use crate::exemplars::{exemplars, leading_spans};
 use crate::exit::Exit;
@@ -19,15 +19,18 @@ use crate::model::value::first_of;
 use crate::model::{self, SpanId, TraceId, Value};
 use crate::read::ReadInput;
 use crate::report::{
-    self, Capabilities, Cause, Coverage, EdgeClock, Evidence, Exemplar, FindingState, Input, LimitReached,
-    Location, NotJudged, Occurrence, PartialSource, RateUnit, Reject, RepairCount, Report, SCHEMA, Severity,
-    SeverityCounts, Summary, Tool, Unreadable, Verdict, Via,
+    self, Capabilities, Cause, ClockKind, Coverage, EdgeClock, Evidence, Exemplar, FindingState, Input,
+    LimitReached, Location, NotJudged, Occurrence, PartialSource, RateUnit, Reject, RepairCount, Report,
+    SCHEMA, Severity, SeverityCounts, Summary, Tool, Unreadable, Verdict, Via,
 };
 use crate::store::accounting::Accounting;
 use crate::store::partition::index_of_span;
 
 /// Edges in a report: more than people read, and a few hundred kilobytes.
 const EDGES: usize = 2_000;
+
+/// Clocks in a report, for the same reason.
+const CLOCKS: usize = 2_000;
 
 /// Affected spans kept at least, so that exemplars can be chosen.
 pub(crate) const SAMPLE: usize = 20;
@@ -69,6 +72,7 @@ pub(crate) fn report(
     let mut coverage = composer.coverage(read.skipped_files);
     coverage.attributes_not_kept = std::mem::take(&mut read.attributes_not_kept);
     let failing = findings.iter().filter(|finding| finding.fails_gate).count();
+    let network = &analysis.corpus.clock_network;
     let readings = composer.readings(read);
     let (verdict, reasons) = settings.gate.judge(failing, &readings);
     let exit = exit(verdict, readings.interrupted, settings.gate.exit_zero);
@@ -81,6 +85,8 @@ pub(crate) fn report(
         findings,
         edges: composer.edges(),
         edges_total: analysis.edges.len() as u64,
+        clocks: composer.clocks(),
+        clocks_total: (network.standings.len() + network.agreeing.len()) as u64,
         verdict,
         reasons,
         exit_code: exit.code(),
@@ -198,12 +204,22 @@ impl Composer<'_> {
             broken: edge.broken,
             rate: finding::rate(edge.broken, edge.calls(), RateUnit::Calls),
             clock: offset.map(|offset| EdgeClock {
-                low_ns: (offset.low_ns > UNBOUNDED_LOW).then_some(offset.low_ns),
-                high_ns: (offset.high_ns < UNBOUNDED_HIGH).then_some(offset.high_ns),
+                low_ns: offset.bounds.known().0,
+                high_ns: offset.bounds.known().1,
                 pairs: offset.pairs as u64,
             }),
         });
         edges.collect()
+    }
+
+    fn clocks(&self) -> Vec<report::Clock> {
+        let network = &self.analysis.corpus.clock_network;
+        let off = network.standings.iter().map(clock_that_is_off);
+        let agreeing = network.agreeing.iter().map(|agreeing| {
+            let clock = report_clock(&agreeing.clock, agreeing.offset, agreeing.offset);
+            report::Clock { pairs: agreeing.pairs as u64, agreeing: agreeing.agreeing as u64, ..clock }
+        });
+        off.chain(agreeing).take(CLOCKS).collect()
     }
 
     fn coverage(&self, skipped_files: u64) -> Coverage {
@@ -361,7 +377,7 @@ impl Composer<'_> {
             rate: finding.rate.clone(),
             first_seen: finding.first_ns.map(rfc3339),
             last_seen: finding.last_ns.map(rfc3339),
-            blame: Vec::new(),
+            blame: finding.blame.clone(),
             evidence: evidence.collect(),
             remedy: finding.remedy.clone(),
             locations: self.locations(&shown),
@@ -426,6 +442,51 @@ impl Composer<'_> {
         locations
             .retain(|location| seen.insert((location.kind.clone(), location.path.clone(), location.line)));
         locations
+    }
+}
+
+fn report_clock(clock: &clocks::Clock, first: Bounds, last: Bounds) -> report::Clock {
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let of_process = |part: fn(&clocks::ClockReader) -> &str| {
+        clock.process.as_ref().and_then(|process| filled(part(process)))
+    };
+    let (offset_low_ns, offset_high_ns) = last.known();
+    let (first_offset_low_ns, first_offset_high_ns) = first.known();
+    report::Clock {
+        host: filled(&clock.host),
+        namespace: of_process(|process| &process.namespace),
+        service: of_process(|process| &process.service),
+        instance: of_process(|process| &process.instance),
+        kind: ClockKind::Agrees,
+        relative_to: None,
+        offset_low_ns,
+        offset_high_ns,
+        first_offset_low_ns,
+        first_offset_high_ns,
+        step_at: None,
+        drift_ns_per_second: None,
+        ambiguous: false,
+        pairs: 0,
+        agreeing: 0,
+    }
+}
+
+fn clock_that_is_off(standing: &clocks::Standing) -> report::Clock {
+    let (kind, step_at, drift_ns_per_second) = match standing.course {
+        Course::Constant(_) => (ClockKind::Offset, None, None),
+        Course::Step { at_ns, .. } => (ClockKind::Step, Some(rfc3339(at_ns)), None),
+        Course::Drift { rate, .. } => (ClockKind::Drift, None, Some(clocks::ns_per_second(rate))),
+    };
+    let (first, last) = standing.ends;
+    report::Clock {
+        kind,
+        relative_to: Some(standing.partner.label()),
+        step_at,
+        drift_ns_per_second,
+        ambiguous: standing.is_ambiguous,
+        pairs: standing.pairs as u64,
+        agreeing: standing.agreeing as u64,
+        ..report_clock(&standing.clock, first, last)
     }
 }
 

@@ -1,5 +1,7 @@
 //! A break, with the evidence for it. A finding cannot be made without evidence.
 
+pub mod blame;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -9,10 +11,11 @@ use crate::analyzers::Rule;
 use crate::analyzers::observations::Tally;
 use crate::causes::Opinion;
 use crate::corpus::sample::Sampled;
+use crate::corpus::traffic::Affected;
 use crate::diagnosis::Place;
-use crate::model::time::human_duration;
+use crate::model::time::{human_duration, rfc3339};
 use crate::model::{SpanId, TraceId, names};
-use crate::report::{Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
+use crate::report::{Blame, Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
 use crate::store::{Names, SiteId};
 
 /// A span to which a detached one belongs.
@@ -63,6 +66,10 @@ pub struct Finding {
     pub traces: u64,
     /// How often.
     pub rate: Option<Rate>,
+    /// Affected spans by operation and time: the damaged side, then the other, as far as it is known.
+    pub affected: Vec<Affected>,
+    /// What the break concentrates on.
+    pub blame: Vec<Blame>,
     /// Earliest affected start, ns.
     pub first_ns: Option<i64>,
     /// Latest affected start, ns.
@@ -98,6 +105,7 @@ impl Finding {
             scope: (!scope.is_empty()).then(|| ScopeName { name: scope.to_string(), version: None }),
             first_ns: Some(tally.first_ns),
             last_ns: Some(tally.last_ns),
+            affected: vec![tally.affected.clone()],
             occurrences: tally.sample.sorted(),
             occurrences_total: tally.spans,
             ..Self::between(rule, None, Some(side(names, site)), tally.spans, tally.traces, title, proof)
@@ -132,6 +140,8 @@ impl Finding {
             spans,
             traces,
             rate: None,
+            affected: Vec::new(),
+            blame: Vec::new(),
             first_ns: None,
             last_ns: None,
             proof,
@@ -500,6 +510,47 @@ pub enum Evidence {
         /// Hops that agree.
         agreeing: u64,
     },
+    /// One clock was set.
+    ClockStep {
+        /// Clock that was set.
+        clock: String,
+        /// Clock it is compared with.
+        reference: String,
+        /// When, on that clock, ns.
+        at_ns: i64,
+        /// Offset before: at least and at most, ns; `None` when unbounded.
+        before_ns: (Option<i64>, Option<i64>),
+        /// Offset after.
+        after_ns: (Option<i64>, Option<i64>),
+        /// Hops.
+        pairs: u64,
+        /// Hops that agree.
+        agreeing: u64,
+    },
+    /// One clock goes faster than the other.
+    ClockDrift {
+        /// Clock that is off.
+        clock: String,
+        /// Clock it is compared with.
+        reference: String,
+        /// What it gains in a second, ns.
+        ns_per_second: i64,
+        /// Offset at the first hop, ns.
+        first_ns: i64,
+        /// Offset at the last hop, ns.
+        last_ns: i64,
+        /// Hops.
+        pairs: u64,
+        /// Hops that agree.
+        agreeing: u64,
+    },
+    /// Spans of a service whose SDK reads start and end from the clock of the host, or does not.
+    ClockOfSpans {
+        /// `telemetry.sdk.language`, possibly empty.
+        language: String,
+        /// Whether start and end are both read from the clock of the host, where that is known.
+        reads_it_twice: Option<bool>,
+    },
     /// Hops that would allow that the clocks agree.
     ClocksCouldAgree {
         /// Those hops.
@@ -628,6 +679,9 @@ impl Evidence {
             Self::ServiceMark { .. } => "service-mark",
             Self::EndsBeforeStart { .. } => "ends-before-start",
             Self::ClockOffset { .. } => "clock-offset",
+            Self::ClockStep { .. } => "clock-step",
+            Self::ClockDrift { .. } => "clock-drift",
+            Self::ClockOfSpans { .. } => "clock-of-spans",
             Self::ClocksCouldAgree { .. } => "clocks-could-agree",
             Self::AgreeingClocks { .. } => "agreeing-clocks",
             Self::UnansweredCalls { .. } => "unanswered-calls",
@@ -774,6 +828,23 @@ impl Evidence {
                 "the clock of {clock} is {} that of {reference} ({agreeing} of {pairs} hops agree)",
                 offset(*low_ns, *high_ns),
             ),
+            Self::ClockStep { clock, reference, at_ns, before_ns, after_ns, pairs, agreeing } => format!(
+                "the clock of {clock} is {} that of {reference} until {}, and {} it from then on ({agreeing} of \
+                 {pairs} hops agree)",
+                level(*before_ns),
+                rfc3339(*at_ns),
+                level(*after_ns),
+            ),
+            Self::ClockDrift { clock, reference, ns_per_second, first_ns, last_ns, pairs, agreeing } => {
+                format!(
+                    "the clock of {clock} gains {} a second on that of {reference}, from {} to {} ahead ({agreeing} \
+                 of {pairs} hops agree)",
+                    human_duration(*ns_per_second),
+                    human_duration(*first_ns),
+                    human_duration(*last_ns),
+                )
+            }
+            Self::ClockOfSpans { language, reads_it_twice } => clock_of_spans(language, *reads_it_twice),
             Self::ClocksCouldAgree { pairs, total } => {
                 format!("only {pairs} of {total} hops would allow that the clocks agree")
             }
@@ -880,6 +951,21 @@ impl Evidence {
                 "clock": clock, "reference": reference, "low_ns": low_ns, "high_ns": high_ns,
                 "pairs": pairs, "agreeing": agreeing,
             }),
+            Self::ClockStep { clock, reference, at_ns, before_ns, after_ns, pairs, agreeing } => json!({
+                "clock": clock, "reference": reference, "at": rfc3339(*at_ns),
+                "before_low_ns": before_ns.0, "before_high_ns": before_ns.1,
+                "after_low_ns": after_ns.0, "after_high_ns": after_ns.1,
+                "pairs": pairs, "agreeing": agreeing,
+            }),
+            Self::ClockDrift { clock, reference, ns_per_second, first_ns, last_ns, pairs, agreeing } => {
+                json!({
+                    "clock": clock, "reference": reference, "ns_per_second": ns_per_second, "first_ns": first_ns,
+                    "last_ns": last_ns, "pairs": pairs, "agreeing": agreeing,
+                })
+            }
+            Self::ClockOfSpans { language, reads_it_twice } => {
+                json!({"language": language, "reads_it_twice": reads_it_twice})
+            }
             Self::ClocksCouldAgree { pairs, total } => json!({"pairs": pairs, "total": total}),
             Self::UnansweredCalls { caller, pairs, unique, messages } => {
                 json!({"caller": caller, "pairs": pairs, "unique": unique, "messages": messages})
@@ -991,12 +1077,35 @@ fn cycle(spans: u64, own_parents: u64) -> String {
     }
 }
 
+/// An offset before or after a step, which may be zero.
+fn level((low_ns, high_ns): (Option<i64>, Option<i64>)) -> String {
+    let may_be_zero = low_ns.is_none_or(|low| low <= 0) && high_ns.is_none_or(|high| high >= 0);
+    if may_be_zero { "in agreement with".to_owned() } else { offset(low_ns, high_ns) }
+}
+
+fn clock_of_spans(language: &str, reads_it_twice: Option<bool>) -> String {
+    match reads_it_twice {
+        Some(true) => {
+            format!("the SDK for {language} reads start and end of a span from the clock of the host")
+        }
+        Some(false) => format!(
+            "the SDK for {language} measures durations on a clock that cannot be set; times given by hand are \
+             the likelier reason"
+        ),
+        None => {
+            "the data does not tell whether the SDK reads start and end from the clock of the host".to_owned()
+        }
+    }
+}
+
 fn offset(low_ns: Option<i64>, high_ns: Option<i64>) -> String {
     let ahead_or_behind = |ns: i64| if ns < 0 { "behind" } else { "ahead of" };
     match (low_ns, high_ns) {
         (Some(low), Some(high)) => {
             let (near, far) = if high < 0 { (-high, -low) } else { (low, high) };
-            format!("{} to {} {}", human_duration(near), human_duration(far), ahead_or_behind(high))
+            let (near, far) = (human_duration(near), human_duration(far));
+            let range = if near == far { near } else { format!("{near} to {far}") };
+            format!("{range} {}", ahead_or_behind(high))
         }
         (Some(low), None) => format!("at least {} {}", human_duration(low), ahead_or_behind(low)),
         (None, Some(high)) => format!("at least {} {}", human_duration(-high), ahead_or_behind(high)),

@@ -28,6 +28,9 @@ pub const EVIDENCE_KINDS: &[&str] = &[
     "service-mark",
     "ends-before-start",
     "clock-offset",
+    "clock-step",
+    "clock-drift",
+    "clock-of-spans",
     "clocks-could-agree",
     "agreeing-clocks",
     "backend-warning",
@@ -80,6 +83,13 @@ pub struct Report {
     /// How many edges there are.
     #[serde(default)]
     pub edges_total: u64,
+    /// Clocks that were compared: those that are off, then those that agree with each other, by host and
+    /// service; at most 2,000.
+    #[serde(default)]
+    pub clocks: Vec<Clock>,
+    /// How many clocks were compared.
+    #[serde(default)]
+    pub clocks_total: u64,
     /// The verdict, whatever `--exit-zero` says.
     pub verdict: Verdict,
     /// Why the verdict is what it is.
@@ -135,6 +145,57 @@ pub struct EdgeClock {
     pub high_ns: Option<i64>,
     /// Hops that were looked at.
     pub pairs: u64,
+}
+
+/// A clock and how it stands to those that agree with each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Clock {
+    /// Host whose clock it is, `null` when the data does not say.
+    pub host: Option<String>,
+    /// `service.namespace` of the process that reads it, `null` for all processes of the host.
+    pub namespace: Option<String>,
+    /// Service of the process that reads it, `null` for all processes of the host.
+    pub service: Option<String>,
+    /// Instance of the process that reads it.
+    pub instance: Option<String>,
+    /// How it goes.
+    pub kind: ClockKind,
+    /// The clock it was compared with most, `null` for clocks that agree with all others.
+    pub relative_to: Option<String>,
+    /// At the end of the data it is ahead by at least this, ns; `null` when unbounded.
+    pub offset_low_ns: Option<i64>,
+    /// At the end of the data it is ahead by at most this, ns; `null` when unbounded.
+    pub offset_high_ns: Option<i64>,
+    /// The same at the beginning of the data.
+    pub first_offset_low_ns: Option<i64>,
+    /// The same at the beginning of the data.
+    pub first_offset_high_ns: Option<i64>,
+    /// When it was set, where it was.
+    pub step_at: Option<String>,
+    /// What it gains in a second, ns, where it goes at another speed.
+    pub drift_ns_per_second: Option<i64>,
+    /// The data does not tell whether this clock is wrong or those it was compared with.
+    pub ambiguous: bool,
+    /// Hops that were looked at.
+    pub pairs: u64,
+    /// Of these, hops that agree.
+    pub agreeing: u64,
+}
+
+/// How a clock goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ClockKind {
+    /// As the others.
+    Agrees,
+    /// Always as much ahead or behind.
+    Offset,
+    /// It was set.
+    Step,
+    /// Faster or slower.
+    Drift,
 }
 
 /// The program.
@@ -590,13 +651,22 @@ pub enum RateUnit {
 pub struct Blame {
     /// `version`, `instance`, `host` or `time`.
     pub kind: String,
-    /// Which.
+    /// The service whose version, instance, host or time it is.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// Which; a time is `since` or `until` and a moment.
     pub value: String,
-    /// Affected there.
+    /// Affected spans there; traces for times.
     pub affected: u64,
     /// Of how many there.
     pub total: u64,
-    /// Probability of this by chance.
+    /// Affected elsewhere, outside everything that is blamed.
+    #[serde(default)]
+    pub elsewhere_affected: u64,
+    /// Of how many elsewhere.
+    #[serde(default)]
+    pub elsewhere_total: u64,
+    /// Probability of this by chance, corrected for the number of values that were tried.
     pub p: f64,
 }
 

@@ -86,8 +86,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "petgraph",
         &[
-            "analyzers/clock_skew.rs",
             "corpus/assignment.rs",
+            "corpus/clocks/network.rs",
             "diagnosis/losses/systematic.rs",
             "graph.rs",
             "trace.rs",

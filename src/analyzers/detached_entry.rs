@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::observations::sampled;
 use super::{Analyzer, Case, Rule};
+use crate::corpus::hops::UnjoinedSpan;
 use crate::corpus::matching::{BrokenEdge, Pair};
+use crate::corpus::traffic::Affected;
 use crate::finding::{Evidence, Finding, ProposedParent, label, rate, side};
 use crate::model::TraceId;
 use crate::model::boundary::Protocol;
@@ -82,6 +84,7 @@ fn finding(case: &Case<'_>, edge: &BrokenEdge) -> Finding {
     finding.rate = Some(rate(pairs, calls, RateUnit::Calls));
     finding.first_ns = edge.pairs.iter().map(|pair| pair.entry.start_ns).min();
     finding.last_ns = edge.pairs.iter().map(|pair| pair.entry.start_ns).max();
+    finding.affected = affected(edge);
     finding.support = support(case, edge);
     finding.message = format!(
         "The call is one trace, and its handling another: the context of {} did not arrive.",
@@ -91,6 +94,18 @@ fn finding(case: &Case<'_>, edge: &BrokenEdge) -> Finding {
     add_occurrences(case, edge, &mut finding);
     finding.corpus_traces = traces.into_iter().collect();
     finding
+}
+
+/// The entries, and the exits that they belong to.
+fn affected(edge: &BrokenEdge) -> Vec<Affected> {
+    let side = |span: fn(&Pair) -> &UnjoinedSpan| {
+        let mut affected = Affected::default();
+        for span in edge.pairs.iter().map(span) {
+            affected.add(span.operation, span.trace_id, span.start_ns);
+        }
+        affected
+    };
+    vec![side(|pair| &pair.entry), side(|pair| &pair.exit)]
 }
 
 fn support(case: &Case<'_>, edge: &BrokenEdge) -> Vec<Evidence> {

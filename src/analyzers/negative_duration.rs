@@ -4,7 +4,7 @@ use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
 use crate::finding::{Evidence, Finding, label, rate};
 use crate::report::{RateUnit, Severity};
-use crate::store::Facts;
+use crate::store::{Facts, Names, ServiceId};
 use crate::trace::TraceView;
 
 static RULE: Rule = Rule {
@@ -20,7 +20,7 @@ Let the time service slew instead of step (chrony: `makestep 1 3`; no manual `da
 Virtual machines and containers: check that the guest is not resynchronised after a pause.
 Check spans whose times are given by hand: are start and end in the same unit and in the right order?",
     example: "
-worker  resize image  internal  40..30   // negative-duration
+worker  resize image  internal  40..30   // negative-duration (clock-step)
 ",
 };
 
@@ -53,9 +53,32 @@ impl Analyzer for NegativeDuration {
             let title = format!("{} has spans that end before they start", label(&case.side_of(&group)));
             let mut finding = case.about_service(&RULE, &group, title, proof);
             finding.rate = Some(rate(tally.spans, group.spans, RateUnit::Spans));
+            let language = language(case.names, case.names.site(group.sites[0]).service);
+            let reads_it_twice = reads_the_clock_twice(language);
+            finding.support.push(Evidence::ClockOfSpans { language: language.to_owned(), reads_it_twice });
             finding
         });
         findings.collect()
+    }
+}
+
+/// `telemetry.sdk.language` of a service; of several the last by name.
+fn language(names: &Names, service: ServiceId) -> &str {
+    let operations =
+        names.operations.iter().filter(|operation| names.site(operation.site).service == service);
+    let languages = operations.map(|operation| &*names.resources[operation.resource as usize].sdk_language);
+    languages.max().unwrap_or_default()
+}
+
+/// Whether an SDK reads start and end of a span from the clock of the host, where that is known. Python
+/// (`time_ns` in `opentelemetry.sdk.trace`) and Rust (`SystemTime::now` in `opentelemetry::time`) do.
+/// JavaScript (`Span._getTime`, from `performance.now`), Java (`AnchoredClock`) and Go
+/// (`monotonicEndTime`) measure the time since the start on a clock that is never set.
+fn reads_the_clock_twice(language: &str) -> Option<bool> {
+    match language {
+        "python" | "rust" => Some(true),
+        "nodejs" | "webjs" | "java" | "go" => Some(false),
+        _ => None,
     }
 }
 

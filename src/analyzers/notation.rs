@@ -7,15 +7,16 @@
 //! Fields stand two or more spaces apart; times are ms. A line without indentation begins a new
 //! trace, unless the line before it belongs to a trace that has no empty line behind it yet.
 //! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
-//! `repeat` (of the whole trace), `times` (of the span and those below it), `shared`, `remote`, `local`,
-//! `error`, `link` (an id), `sdk` (a language), `instance`. Spans that are made and not there: `lost`
-//! (`1/6`: in that share of the repetitions, at random; `3..5`: in the third and fourth, counted from
-//! 0), `sampled` (a ratio: it and those below are there when the sampler of the JS SDK keeps the trace). What
+//! `instance`, `version`, `repeat` (of the whole trace, every 10 s), `drifts` (so many ms more in every
+//! repetition), `times` (of the span and those below it), `shared`, `remote`, `local`, `error`, `link` (an
+//! id), `sdk` (a language). Spans that are made and not there: `lost` (`1/6`: in that share of the
+//! repetitions, at random; `3..5`: in the third and fourth, counted from 0), `sampled` (a ratio: it and those
+//! below are there when the sampler of the JS SDK keeps the trace). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
 //! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
 //! comment names the rules that must find something at this place; nothing else may be found
-//! anywhere. `rule: service` names the service when the finding is about another line's, `rule
-//! (cause)` the leading cause.
+//! anywhere. `rule: service` names the service when the finding is about another line's (`rule:` that there is
+//! none), `rule (cause)` the leading cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +51,14 @@ pub(crate) fn check(text: &str) {
         );
     }
     assert_eq!(found.len(), analysis.findings.len(), "one place was reported twice in\n{text}");
+}
+
+/// Checks the notation, and gives what its findings are blamed on: kind, value, affected and total.
+pub(crate) fn blamed(text: &str) -> Vec<String> {
+    check(text);
+    let analysis = analyse(&parse(text));
+    let blame = analysis.findings.iter().flat_map(|finding| &finding.blame);
+    blame.map(|blame| format!("{} {} {}/{}", blame.kind, blame.value, blame.affected, blame.total)).collect()
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,8 +98,9 @@ impl Expected {
             Some((text, cause)) => (text, Some(cause.trim_end_matches(')').to_owned())),
             None => (text, None),
         };
-        let (rule, service) = text.split_once(": ").unwrap_or((text, service));
-        Self { rule: rule.to_owned(), service: service.to_owned(), operation: operation.to_owned(), cause }
+        let (rule, service) = text.split_once(':').unwrap_or((text, service));
+        let (rule, service) = (rule.to_owned(), service.trim().to_owned());
+        Self { rule, service, operation: operation.to_owned(), cause }
     }
 
     fn is_met_by(&self, found: &Found) -> bool {
@@ -258,7 +268,8 @@ fn times(trace: &[Line], line: &Line) -> u64 {
 fn span(trace: &[Line], line: &Line, round: u64, copy: u64) -> (Span<'static>, Resource<'static>) {
     const DAY_NS: i64 = 86_400_000_000_000;
     const MS: i64 = 1_000_000;
-    let base = 20_000 * DAY_NS + round as i64 * 10_000 * MS + 123;
+    let drifts_ms: i64 = line.keys.get("drifts").map_or(0, |drifts| drifts.parse().unwrap());
+    let base = 20_000 * DAY_NS + round as i64 * (10_000 + drifts_ms) * MS + 123;
     let own_id = |id: &str| span_id(&numbered(id, copy), round);
     let parent_id = |id: &String| {
         let parent = trace.iter().find(|other| other.id == *id);
@@ -290,9 +301,12 @@ fn span(trace: &[Line], line: &Line, round: u64, copy: u64) -> (Span<'static>, R
         span.parent_is_remote = Some(line.keys.contains_key("remote"));
     }
     let mut attributes = vec![attribute("service.name", &line.service)];
-    for (key, name) in
-        [("host", "host.name"), ("instance", "service.instance.id"), ("sdk", "telemetry.sdk.language")]
-    {
+    for (key, name) in [
+        ("host", "host.name"),
+        ("instance", "service.instance.id"),
+        ("sdk", "telemetry.sdk.language"),
+        ("version", "service.version"),
+    ] {
         attributes.extend(line.keys.get(key).map(|value| attribute(name, value)));
     }
     (span, Resource { attributes, dropped_attributes: 0 })

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::corpus::sample::{BottomK, Sampled, hash_span};
+use crate::corpus::traffic::Affected;
 use crate::model::{SpanId, TraceId};
 use crate::store::{Names, SiteId};
 use crate::trace::TraceView;
@@ -32,6 +33,8 @@ pub struct Tally {
     pub last_ns: i64,
     /// The affected spans with the smallest hash.
     pub sample: BottomK<Sampled>,
+    /// The affected spans by operation and time.
+    pub affected: Affected,
     /// Further counts, by a name of the rule's.
     pub counts: BTreeMap<&'static str, u64>,
     /// Extremes (greatest value seen), by a name of the rule's.
@@ -48,6 +51,7 @@ impl Tally {
             first_ns: i64::MAX,
             last_ns: i64::MIN,
             sample: BottomK::new(capacity),
+            affected: Affected::default(),
             counts: BTreeMap::new(),
             extremes: BTreeMap::new(),
             last_trace: None,
@@ -76,6 +80,7 @@ impl Tally {
         self.first_ns = self.first_ns.min(other.first_ns);
         self.last_ns = self.last_ns.max(other.last_ns);
         self.sample.merge(&other.sample);
+        self.affected.merge(&other.affected);
         for (name, count) in &other.counts {
             self.add(name, *count);
         }
@@ -168,6 +173,7 @@ impl Observations {
         let capacity = self.capacity;
         let tally = self.tallies.entry(place).or_insert_with(|| Tally::new(capacity));
         tally.spans += 1;
+        tally.affected.add(span.operation, trace.trace_id, span.start_ns());
         tally.first_ns = tally.first_ns.min(span.start_ns());
         tally.last_ns = tally.last_ns.max(span.start_ns());
         if tally.last_trace != Some(trace.trace_id) {

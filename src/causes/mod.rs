@@ -5,6 +5,9 @@
 //! `weighing` when it applies.
 
 pub(crate) mod backend_limit;
+pub(crate) mod clock_drift;
+pub(crate) mod clock_offset;
+pub(crate) mod clock_step;
 pub(crate) mod collector_refused;
 pub(crate) mod context_manager_missing;
 pub(crate) mod double_injection;
@@ -30,6 +33,9 @@ use crate::report::{Confidence, Remedy};
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
     &backend_limit::CAUSE,
+    &clock_drift::CAUSE,
+    &clock_offset::CAUSE,
+    &clock_step::CAUSE,
     &collector_refused::CAUSE,
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,

@@ -2,6 +2,8 @@
 //! counted; a service none of whose hops works is what they have in common; the rest lies in
 //! between.
 
+mod clocks;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -46,9 +48,16 @@ impl Why {
     }
 }
 
-/// Gives findings about broken hops their cause, what speaks for it, and a remedy for the software
-/// at hand.
+/// Gives findings their cause, what speaks for it, and a remedy for the software at hand.
 pub fn explain(case: &Case<'_>, findings: &mut [Finding]) {
+    let set_back = clocks::set_back(findings);
+    for finding in findings.iter_mut() {
+        clocks::explain(finding, &set_back);
+    }
+    explain_breaks(case, findings);
+}
+
+fn explain_breaks(case: &Case<'_>, findings: &mut [Finding]) {
     if findings.iter().all(|finding| finding.hop.is_none() && finding.cause.is_none()) {
         return;
     }
@@ -56,6 +65,9 @@ pub fn explain(case: &Case<'_>, findings: &mut [Finding]) {
     let software = software_of_sites(case.names);
     for finding in findings {
         if let Some(cause) = finding.cause {
+            if finding.sides.1.is_none() {
+                continue;
+            }
             let [from, to] = [finding.sides.0, finding.sides.1]
                 .map(|place| place.map(|place| software_of(case.names, &software, place)));
             let (from, to) = (from.or(to).unwrap_or_default(), to.or(from).unwrap_or_default());

@@ -6,7 +6,13 @@
 //! often end their span when the response is closed, after the client is done. Therefore the
 //! *level* interval is used: every θ that at least 75 % of the pairs allow.
 
+mod course;
+mod network;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use course::{Course, Measured, ns_per_second};
+pub use network::{Agreeing, Clock, ClockNetwork, Standing};
 
 use rustc_hash::FxHashMap;
 
@@ -31,6 +37,15 @@ pub const HOPS_FOR_OFFSET: usize = 8;
 pub const UNBOUNDED_LOW: i64 = i64::MIN / 4;
 /// A bound that is not known.
 pub const UNBOUNDED_HIGH: i64 = i64::MAX / 4;
+
+/// Between which values the offset of two clocks lies, ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bounds {
+    /// At least, or [`UNBOUNDED_LOW`].
+    pub low_ns: i64,
+    /// At most, or [`UNBOUNDED_HIGH`].
+    pub high_ns: i64,
+}
 
 /// Bounds of the offset between two clocks from one hop, in ns: callee minus caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,11 +75,14 @@ impl Hashed for Hop {
 }
 
 impl Hop {
-    /// The same hop seen from the other side: caller minus callee.
-    #[must_use]
-    pub const fn reversed(mut self) -> Self {
-        (self.low_ns, self.high_ns) = (-self.high_ns, -self.low_ns);
-        self
+    /// What the hop says of the callee's clock against the caller's.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds { low_ns: self.low_ns, high_ns: self.high_ns }
+    }
+
+    /// Start of the server span, ns.
+    pub const fn server_start_ns(&self) -> i64 {
+        self.start_ns.saturating_add(self.high_ns)
     }
 }
 
@@ -206,42 +224,29 @@ impl ClockPairs {
         pairs.collect()
     }
 
-    /// Offsets between processes whose clocks are proven to differ: by caller and callee, how much the
-    /// callee's clock is ahead at least, ns.
-    pub(super) fn offsets(&self, names: &Names) -> BTreeMap<(ClockReader, ClockReader), i64> {
-        let mut offsets = BTreeMap::new();
-        for ((caller, callee), pairs) in self.by_readers(names) {
-            if pairs.hops.len() < HOPS_FOR_OFFSET {
-                continue;
-            }
-            let Some(interval) = level_interval(&pairs.hops) else { continue };
-            let nearest = 0_i64.clamp(interval.low_ns, interval.high_ns);
-            if nearest.abs() > pairs.resolution_ns {
-                offsets.insert((callee.clone(), caller.clone()), -nearest);
-                offsets.insert((caller, callee), nearest);
-            }
-        }
-        offsets
-    }
-
     /// By client and server site, how long after its client each server span starts, and how long
-    /// before it ends, ns; the latter is `None` for late ends.
-    pub(super) fn delays(&self, names: &Names) -> DelaysByEdge {
+    /// before it ends, ns, once the clocks are corrected; the latter is `None` for late ends.
+    pub(super) fn delays(&self, names: &Names, network: &ClockNetwork) -> DelaysByEdge {
         let mut delays = DelaysByEdge::new();
         for hop in self.hops.finished() {
             let edge = (names.site_of(hop.client), names.site_of(hop.server));
-            let rest_ns = (hop.low_ns > UNBOUNDED_LOW).then_some(-hop.low_ns);
-            delays.entry(edge).or_default().push((hop.high_ns, rest_ns));
+            let resource = |operation| names.operation(operation).resource;
+            let bounds = hop.bounds().moved(
+                network.correction_ns(resource(hop.server), hop.server_start_ns())
+                    - network.correction_ns(resource(hop.client), hop.start_ns),
+            );
+            let rest_ns = (bounds.low_ns > UNBOUNDED_LOW).then_some(-bounds.low_ns);
+            delays.entry(edge).or_default().push((bounds.high_ns, rest_ns));
         }
         delays
     }
 
     /// The offset that the hops of an edge allow, by client and server site.
     pub fn by_sites(&self, names: &Names) -> BTreeMap<(SiteId, SiteId), OffsetInterval> {
-        let mut hops: BTreeMap<_, Vec<Hop>> = BTreeMap::new();
+        let mut hops: BTreeMap<_, Vec<Bounds>> = BTreeMap::new();
         for hop in self.hops.finished() {
             let edge = (names.site_of(hop.client), names.site_of(hop.server));
-            hops.entry(edge).or_default().push(*hop);
+            hops.entry(edge).or_default().push(hop.bounds());
         }
         let intervals = hops.into_iter().filter(|(_, hops)| hops.len() >= HOPS_FOR_OFFSET);
         intervals.filter_map(|(edge, hops)| Some((edge, level_interval(&hops)?))).collect()
@@ -311,35 +316,40 @@ const fn step_ns(time_ns: i64) -> i64 {
 /// What pairs say about the offset of the callee's clock against the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OffsetInterval {
-    /// The offset is at least this, ns.
-    pub low_ns: i64,
-    /// And at most this, ns.
-    pub high_ns: i64,
+    /// What the offset may be.
+    pub bounds: Bounds,
     /// Pairs looked at.
     pub pairs: usize,
-    /// Pairs that agree with some offset inside.
+    /// Most pairs that agree with one offset inside.
     pub agreeing: usize,
-    /// Pairs that allow an offset of zero.
-    pub allow_zero: usize,
 }
 
-/// All offsets that at least `1 - OUTLIERS` of the hops allow, or `None` when there is none: the
-/// hops contradict each other (drift, a step, wrong hosts, calls that return early). Borders may be
-/// [`UNBOUNDED_LOW`] or [`UNBOUNDED_HIGH`].
-pub fn level_interval(hops: &[Hop]) -> Option<OffsetInterval> {
-    let needed = ((1.0 - OUTLIERS) * hops.len() as f64).ceil() as usize;
-    let mut openings: Vec<i64> = hops.iter().map(|hop| hop.low_ns).collect();
-    let mut closings: Vec<i64> = hops.iter().map(|hop| hop.high_ns).collect();
+/// All offsets that at least `1 - OUTLIERS` of the pairs allow, or `None` when there is none: the
+/// pairs contradict each other (drift, a step, wrong hosts, calls that return early).
+pub fn level_interval(pairs: &[Bounds]) -> Option<OffsetInterval> {
+    allowed_by(pairs, ((1.0 - OUTLIERS) * pairs.len() as f64).ceil() as usize)
+}
+
+/// The offsets that most pairs allow, or `None` without pairs.
+fn most_allowed(pairs: &[Bounds]) -> Option<OffsetInterval> {
+    let most = allowed_by(pairs, 1)?.agreeing;
+    allowed_by(pairs, most)
+}
+
+/// From the least to the greatest offset that so many pairs allow.
+fn allowed_by(pairs: &[Bounds], needed: usize) -> Option<OffsetInterval> {
+    let mut openings: Vec<i64> = pairs.iter().map(|bounds| bounds.low_ns).collect();
+    let mut closings: Vec<i64> = pairs.iter().map(|bounds| bounds.high_ns).collect();
     openings.sort_unstable();
     closings.sort_unstable();
     let mut openings = openings.into_iter().peekable();
-    let (mut open, mut most) = (0_usize, 0_usize);
+    let (mut open, mut agreeing) = (0_usize, 0_usize);
     let (mut low, mut high) = (None, None);
     for closing in closings {
         // Openings come before closings at the same point: the intervals are closed.
         while let Some(opening) = openings.next_if(|opening| *opening <= closing) {
             open += 1;
-            most = most.max(open);
+            agreeing = agreeing.max(open);
             if open >= needed && low.is_none() {
                 low = Some(opening);
             }
@@ -349,44 +359,39 @@ pub fn level_interval(hops: &[Hop]) -> Option<OffsetInterval> {
         }
         open -= 1;
     }
-    let allow_zero = hops.iter().filter(|hop| hop.low_ns <= 0 && hop.high_ns >= 0).count();
-    Some(OffsetInterval { low_ns: low?, high_ns: high?, pairs: hops.len(), agreeing: most, allow_zero })
+    let bounds = Bounds { low_ns: low?, high_ns: high? };
+    Some(OffsetInterval { bounds, pairs: pairs.len(), agreeing })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn hops(bounds: &[(i64, i64)]) -> Vec<Hop> {
-        let numbered = bounds.iter().zip(0..).map(|((low_ns, high_ns), hash)| Hop {
-            hash,
-            trace_id: TraceId(1),
-            span_id: SpanId(hash),
-            client: 0,
-            server: 0,
-            low_ns: *low_ns,
-            high_ns: *high_ns,
-            start_ns: 0,
-        });
-        numbered.collect()
+    fn pairs(bounds: &[(i64, i64)]) -> Vec<Bounds> {
+        bounds.iter().map(|(low_ns, high_ns)| Bounds { low_ns: *low_ns, high_ns: *high_ns }).collect()
     }
 
     #[test]
     fn the_interval_is_what_three_quarters_allow() {
-        let found = level_interval(&hops(&[(-5, 5), (-4, 6), (-3, 7), (90, 99)]));
-        let found = found.map(|found| (found.low_ns, found.high_ns, found.allow_zero));
-        assert_eq!(found, Some((-3, 5, 3)));
+        let found = level_interval(&pairs(&[(-5, 5), (-4, 6), (-3, 7), (90, 99)])).unwrap();
+        assert_eq!((found.bounds, found.agreeing), (Bounds { low_ns: -3, high_ns: 5 }, 3));
     }
 
     #[test]
     fn contradicting_hops_give_no_number() {
-        assert_eq!(level_interval(&hops(&[(0, 1), (10, 11), (20, 21), (30, 31)])), None);
+        assert_eq!(level_interval(&pairs(&[(0, 1), (10, 11), (20, 21), (30, 31)])), None);
         assert_eq!(level_interval(&[]), None);
     }
 
     #[test]
     fn late_server_ends_bound_only_from_above() {
-        let found = level_interval(&hops(&[(UNBOUNDED_LOW, -9), (UNBOUNDED_LOW, -8), (UNBOUNDED_LOW, -7)]));
-        assert_eq!(found.map(|found| (found.low_ns, found.high_ns)), Some((UNBOUNDED_LOW, -9)));
+        let found = level_interval(&pairs(&[(UNBOUNDED_LOW, -9), (UNBOUNDED_LOW, -8), (UNBOUNDED_LOW, -7)]));
+        assert_eq!(found.unwrap().bounds, Bounds { low_ns: UNBOUNDED_LOW, high_ns: -9 });
+    }
+
+    #[test]
+    fn most_pairs_allow_what_lies_in_their_middle() {
+        let found = most_allowed(&pairs(&[(0, 10), (5, 12), (6, 20), (30, 40)])).unwrap();
+        assert_eq!((found.bounds, found.agreeing), (Bounds { low_ns: 6, high_ns: 10 }, 3));
     }
 }

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assignment::{Candidate, assign};
-use super::clocks::{ClockPairs, ClockReader, DelaysByEdge};
+use super::clocks::{ClockNetwork, ClockPairs, DelaysByEdge};
 use super::hops::{Hops, UnjoinedSpan};
 use crate::model::SpanKind;
 use crate::model::boundary::{ANY_SEGMENT, Boundary, Protocol};
@@ -114,12 +114,17 @@ struct Exits {
 }
 
 /// Pairs exits and entries.
-pub(super) fn broken_edges(hops: &Hops, clocks: &ClockPairs, names: &Names) -> Vec<BrokenEdge> {
+pub(super) fn broken_edges(
+    hops: &Hops,
+    clocks: &ClockPairs,
+    network: &ClockNetwork,
+    names: &Names,
+) -> Vec<BrokenEdge> {
     let [exits, entries] = hops.sides(names);
     if exits.is_empty() || entries.is_empty() {
         return Vec::new();
     }
-    let matching = Matching::new(&exits, &entries, clocks, names);
+    let matching = Matching::new(&exits, &entries, clocks, network, names);
     let first = matching.edges(&|_| true);
     if first.iter().all(BrokenEdge::is_proven) {
         return first;
@@ -139,8 +144,8 @@ struct Matching<'m> {
     calls: BTreeMap<Call<'m>, BTreeMap<SiteId, Exits>>,
     /// How long a message waits at most, by destination, where no id tells; ns.
     waits: BTreeMap<Call<'m>, i64>,
-    offsets: BTreeMap<(ClockReader, ClockReader), i64>,
-    largest_offset_ns: i64,
+    network: &'m ClockNetwork,
+    largest_correction_ns: i64,
     delays: DelaysByEdge,
 }
 
@@ -149,19 +154,18 @@ impl<'m> Matching<'m> {
         exits: &'m [UnjoinedSpan],
         entries: &'m [UnjoinedSpan],
         clocks: &ClockPairs,
+        network: &'m ClockNetwork,
         names: &'m Names,
     ) -> Self {
-        let offsets = clocks.offsets(names);
-        let largest_offset_ns = offsets.values().map(|offset| offset.abs()).max().unwrap_or(0);
         let mut matching = Self {
             exits,
             entries,
             names,
             calls: BTreeMap::new(),
             waits: BTreeMap::new(),
-            offsets,
-            largest_offset_ns,
-            delays: clocks.delays(names),
+            network,
+            largest_correction_ns: network.largest_correction_ns(),
+            delays: clocks.delays(names, network),
         };
         matching.index();
         matching.learn_waits();
@@ -234,8 +238,12 @@ impl<'m> Matching<'m> {
         moved_ns: i64,
     ) -> impl Iterator<Item = u32> + 'a {
         let at = entry.start_ns + moved_ns;
-        let slack = self.largest_offset_ns + TOLERANCE_NS + step_ns(entry.start_ns);
-        let end = exits.spans.partition_point(|exit| self.exits[*exit as usize].start_ns <= at + slack);
+        // Exits are in the order of their own clocks.
+        let corrected = at + self.correction_ns(entry);
+        let slack =
+            self.largest_correction_ns + self.uncertainty_ns(entry) + TOLERANCE_NS + step_ns(entry.start_ns);
+        let end =
+            exits.spans.partition_point(|exit| self.exits[*exit as usize].start_ns <= corrected + slack);
         let longest_ns = match call {
             Call::Exact(Protocol::Messaging, ..) => i64::MAX / 4,
             Call::Destination(_) | Call::Anonymous(_) => self.waits.get(call).copied().unwrap_or(0),
@@ -245,11 +253,14 @@ impl<'m> Matching<'m> {
         newest_first
             .take_while(move |exit| {
                 let start_ns = self.exits[*exit as usize].start_ns;
-                start_ns.saturating_add(longest_ns) >= at - slack
+                start_ns.saturating_add(longest_ns) >= corrected - slack
             })
             .filter(move |exit| {
                 let exit = &self.exits[*exit as usize];
-                let tolerance = TOLERANCE_NS + step_ns(exit.start_ns).max(step_ns(entry.start_ns));
+                let tolerance = TOLERANCE_NS
+                    + step_ns(exit.start_ns).max(step_ns(entry.start_ns))
+                    + self.uncertainty_ns(exit)
+                    + self.uncertainty_ns(entry);
                 let delay = at - self.offset_ns(exit, entry) - exit.start_ns;
                 delay >= -tolerance && delay - tolerance <= self.open_ns(call, exit)
             })
@@ -257,11 +268,16 @@ impl<'m> Matching<'m> {
 
     /// How much the entry's clock is ahead of the exit's, ns.
     fn offset_ns(&self, exit: &UnjoinedSpan, entry: &UnjoinedSpan) -> i64 {
-        if self.offsets.is_empty() {
-            return 0;
-        }
-        let reader = |span: &UnjoinedSpan| ClockReader::of(self.names.resource_of(span.operation));
-        self.offsets.get(&(reader(exit), reader(entry))).copied().unwrap_or(0)
+        self.correction_ns(exit) - self.correction_ns(entry)
+    }
+
+    fn correction_ns(&self, span: &UnjoinedSpan) -> i64 {
+        self.network.correction_ns(self.names.operation(span.operation).resource, span.start_ns)
+    }
+
+    /// How far the correction of the span's clock may be off, ns.
+    fn uncertainty_ns(&self, span: &UnjoinedSpan) -> i64 {
+        self.network.uncertainty_ns(self.names.operation(span.operation).resource, span.start_ns)
     }
 
     /// Whether these two can be a hop at all. A service that passes a request on under the path that

@@ -13,6 +13,7 @@ pub mod losses;
 pub mod matching;
 pub mod sample;
 pub mod statistics;
+pub mod traffic;
 pub mod usual;
 
 use std::cmp::Reverse;
@@ -23,10 +24,11 @@ use rustc_hash::FxHashMap;
 use crate::model::boundary::Protocol;
 use crate::store::{Facts, Names, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
-use clocks::ClockPairs;
+use clocks::{ClockNetwork, ClockPairs};
 use hops::Hops;
 use matching::BrokenEdge;
 use sample::{BottomK, Sampled};
+use traffic::Traffic;
 use usual::Usual;
 
 /// Facts across traces, while they are collected.
@@ -39,6 +41,10 @@ pub struct Corpus {
     children: BTreeMap<SiteId, u64>,
     /// Call-like hops that bound the difference of two clocks.
     pub clocks: ClockPairs,
+    /// How often each operation occurs, and when.
+    pub traffic: Traffic,
+    /// Which clocks are off, and by how much, once everything is merged.
+    pub clock_network: ClockNetwork,
     /// Sample of span ids that shows ids which occur in many traces.
     pub span_ids: SpanIdSketch,
     /// Who answers, how long things take, when processes were seen.
@@ -88,7 +94,9 @@ pub struct SiteProfile {
 impl Corpus {
     /// Takes in the judged spans of one trace.
     pub fn observe(&mut self, trace: &TraceView<'_>) {
+        self.traffic.begin_trace();
         for (index, span) in trace.nodes() {
+            self.traffic.observe(trace, span.operation, span.start_ns());
             let site = trace.names.site_of(span.operation);
             let profile = self.profile_mut(site);
             profile.spans += 1;
@@ -127,6 +135,7 @@ impl Corpus {
     /// Gives the memory of the samples back, once everything is judged.
     pub fn forget_samples(&mut self) {
         self.clocks.forget_samples();
+        self.clock_network.forget_samples();
         self.hops.forget_samples();
         self.span_ids.sample = BottomK::new(0);
     }
@@ -143,6 +152,7 @@ impl Corpus {
         for (edge, count) in other.joined {
             *self.joined.entry(edge).or_default() += count;
         }
+        self.traffic.merge(&other.traffic);
         self.clocks.merge(other.clocks);
         self.usual.merge(other.usual);
         self.hops.merge(other.hops);
@@ -155,7 +165,8 @@ impl Corpus {
         self.clocks.finish();
         self.usual.finish();
         self.hops.finish();
-        self.broken = matching::broken_edges(&self.hops, &self.clocks, names);
+        self.clock_network = ClockNetwork::of(&self.clocks, names);
+        self.broken = matching::broken_edges(&self.hops, &self.clocks, &self.clock_network, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();
         for ((parent, site), count) in edges {
             let usual = self.usual_parents.entry(*site).or_insert((*parent, *count));
@@ -174,6 +185,13 @@ impl Corpus {
         self.usual_parents.retain(|site, (_, count)| {
             sites.get(*site as usize).is_some_and(|profile| *count * 2 > profile.joined)
         });
+    }
+
+    /// What has to be added to a time that the clock of this resource (a number of [`Names::resources`])
+    /// showed, so that it can be compared with times of other resources, ns. 0 where the clock is right
+    /// or not known to be wrong.
+    pub fn clock_correction_ns(&self, resource: u32, at_ns: i64) -> i64 {
+        self.clock_network.correction_ns(resource, at_ns)
     }
 
     /// How often a site occurs.

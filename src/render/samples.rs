@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::report::{
-    Blame, Cause, CheckNotPossible, Confidence, Coverage, Edge, Evidence, Exemplar, ExemplarSpan, Finding,
-    FindingState, Input, Occurrence, Rate, RateUnit, Reason, Reject, Remedy, RepairCount, Report, SCHEMA,
-    ScopeName, Severity, SeverityCounts, Side, Summary, Tool, Unreadable, Verdict, Via,
+    Blame, Cause, CheckNotPossible, Clock, ClockKind, Confidence, Coverage, Edge, Evidence, Exemplar,
+    ExemplarSpan, Finding, FindingState, Input, Occurrence, Rate, RateUnit, Reason, Reject, Remedy,
+    RepairCount, Report, SCHEMA, ScopeName, Severity, SeverityCounts, Side, Summary, Tool, Unreadable,
+    Verdict, Via,
 };
 
 pub(super) fn healthy() -> Report {
@@ -25,6 +26,8 @@ pub(super) fn healthy() -> Report {
         findings: Vec::new(),
         edges: Vec::new(),
         edges_total: 0,
+        clocks: Vec::new(),
+        clocks_total: 0,
         verdict: Verdict::Pass,
         reasons: Vec::new(),
         exit_code: 0,
@@ -51,6 +54,8 @@ pub(super) fn failing() -> Report {
     report.inputs.push(Input { format: Some("jaeger-json".to_owned()), ..input("export of today.json") });
     report.edges = vec![edge("web", "orders", [1_200, 1_180, 20]), edge("orders", "payments", [700, 700, 0])];
     report.edges_total = 2;
+    report.clocks = vec![clock()];
+    report.clocks_total = 3;
     report.summary.breaks = 2;
     report.summary.traces_affected = 42;
     report.summary.findings_by_severity = SeverityCounts { error: 1, warning: 1, info: 0 };
@@ -85,6 +90,26 @@ fn edge(from: &str, to: &str, [calls, joined, broken]: [u64; 3]) -> Edge {
     }
 }
 
+fn clock() -> Clock {
+    Clock {
+        host: Some("shop-node-3".to_owned()),
+        namespace: None,
+        service: Some("inventory".to_owned()),
+        instance: Some("inventory-1".to_owned()),
+        kind: ClockKind::Step,
+        relative_to: Some("orders on shop-node-1".to_owned()),
+        offset_low_ns: Some(-3_002_000_000),
+        offset_high_ns: Some(-2_998_000_000),
+        first_offset_low_ns: Some(-2_000_000),
+        first_offset_high_ns: Some(1_000_000),
+        step_at: Some("2026-01-01T10:02:11.000000000Z".to_owned()),
+        drift_ns_per_second: None,
+        ambiguous: false,
+        pairs: 139,
+        agreeing: 130,
+    }
+}
+
 /// Every text of a report that comes from traces does its worst.
 pub(super) fn hostile() -> Report {
     let worst = "\u{1b}[2J\u{1b}]0;x\u{7}\n::error::\u{202e}evil\u{200b}\u{9b}31m \u{e0041}漢".repeat(4);
@@ -92,6 +117,11 @@ pub(super) fn hostile() -> Report {
     report.inputs[1].path = format!("-{worst}'; rm -rf ~; '");
     for side in report.edges.iter_mut().flat_map(|edge| [&mut edge.from, &mut edge.to]) {
         side.service = Some(worst.clone());
+    }
+    for clock in &mut report.clocks {
+        clock.host = Some(worst.clone());
+        clock.service = Some(worst.clone());
+        clock.relative_to = Some(worst.clone());
     }
     for finding in &mut report.findings {
         finding.title.clone_from(&worst);
@@ -233,9 +263,12 @@ fn orphan() -> Finding {
         last_seen: Some("2026-01-01T10:04:10.000000000Z".to_owned()),
         blame: vec![Blame {
             kind: "version".to_owned(),
+            service: Some("orders".to_owned()),
             value: "2.4.0".to_owned(),
             affected: 40,
             total: 41,
+            elsewhere_affected: 0,
+            elsewhere_total: 1_159,
             p: 0.000_01,
         }],
         evidence: vec![

@@ -15,8 +15,8 @@ use crate::exit::Exit;
 use crate::finding;
 use crate::model::time;
 use crate::report::{
-    Cause, Confidence, Coverage, Edge, Exemplar, ExemplarSpan, Finding, FindingState, RateUnit, Report,
-    Severity, Side, Verdict,
+    Blame, Cause, Clock, ClockKind, Confidence, Coverage, Edge, Exemplar, ExemplarSpan, Finding,
+    FindingState, RateUnit, Report, Severity, Side, Verdict,
 };
 
 /// Columns before the text of a labelled line.
@@ -59,6 +59,7 @@ fn render_with(
     if options.verbosity >= 0 {
         page.checked(rules)?;
         page.propagation()?;
+        page.clocks()?;
         page.coverage()?;
         page.end()?;
     }
@@ -259,15 +260,8 @@ impl Page<'_> {
     }
 
     fn concentration(&mut self, finding: &Finding) -> io::Result<()> {
-        for (index, blame) in finding.blame.iter().take(2).enumerate() {
-            let sentence = format!(
-                "{} {}: {} of {} there are affected",
-                blame.kind,
-                blame.value,
-                text::count(blame.affected),
-                text::count(blame.total)
-            );
-            self.labelled(if index == 0 { "mostly in" } else { "" }, &sentence)?;
+        for (index, blame) in finding.blame.iter().take(3).enumerate() {
+            self.labelled(if index == 0 { "where from" } else { "" }, &concentration(blame))?;
         }
         Ok(())
     }
@@ -450,6 +444,42 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// Clocks that are off; with `-v` all that were compared.
+    fn clocks(&mut self) -> io::Result<()> {
+        let shows_all = self.options.verbosity > 0;
+        let clocks = self.report.clocks.iter().filter(|clock| shows_all || clock.kind != ClockKind::Agrees);
+        let clocks: Vec<&Clock> = clocks.collect();
+        if clocks.is_empty() {
+            return Ok(());
+        }
+        self.blank()?;
+        let heading = self.paint(BOLD, "Clocks");
+        writeln!(self.out, "{heading}")?;
+        // Margin 2, two blanks before each of 2 columns: 30 and 7 wide.
+        let place_width = self.width - 2 - 4 - 30 - 7;
+        let row = |clock: &str, offset: &str, hops: &str| {
+            let clock = text::fit_padded(clock, place_width);
+            format!("  {clock}  {}  {hops:>7}", text::fit_padded(offset, 30))
+        };
+        let header = self.paint(DIM, row("clock", "offset", "calls").trim_end());
+        writeln!(self.out, "{header}")?;
+        for clock in clocks {
+            let line = row(&clock_name(clock), &clock_offset(clock), &text::count(clock.pairs));
+            let line = if clock.kind == ClockKind::Agrees { line } else { self.paint(YELLOW, line) };
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        let agreeing = self.report.clocks.iter().filter(|clock| clock.kind == ClockKind::Agrees).count();
+        let hidden = self.report.clocks_total.saturating_sub((self.report.clocks.len() - agreeing) as u64);
+        if shows_all || hidden == 0 {
+            return Ok(());
+        }
+        writeln!(
+            self.out,
+            "  … and {} (-v shows all)",
+            text::plural(hidden, "clock that agrees", "clocks that agree")
+        )
+    }
+
     fn coverage(&mut self) -> io::Result<()> {
         let coverage = &self.report.coverage;
         self.blank()?;
@@ -589,6 +619,33 @@ fn service_pairs(edges: &[Edge]) -> Vec<(String, String, [u64; 3])> {
     pairs
 }
 
+fn clock_name(clock: &Clock) -> String {
+    match (&clock.service, &clock.host) {
+        (Some(service), Some(host)) => format!("{service} on {host}"),
+        (Some(service), None) => service.clone(),
+        (None, Some(host)) => format!("host {host}"),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// How far a clock is ahead: at the end, after what was before.
+fn clock_offset(clock: &Clock) -> String {
+    let about = |low: Option<i64>, high: Option<i64>| match (low, high) {
+        (Some(low), Some(high)) => time::human_duration(low.midpoint(high)),
+        (Some(low), None) => format!("{} or more", time::human_duration(low)),
+        (None, Some(high)) => format!("{} or less", time::human_duration(high)),
+        (None, None) => "?".to_owned(),
+    };
+    let last = about(clock.offset_low_ns, clock.offset_high_ns);
+    let first = about(clock.first_offset_low_ns, clock.first_offset_high_ns);
+    match clock.kind {
+        ClockKind::Agrees => "agrees".to_owned(),
+        ClockKind::Offset => last,
+        ClockKind::Step => format!("{first}, then {last}"),
+        ClockKind::Drift => format!("{first} to {last}"),
+    }
+}
+
 /// Both services, each cut to its share of the columns.
 fn short_place(finding: &Finding, columns: usize) -> String {
     let only = |side: &Side| {
@@ -647,6 +704,21 @@ fn frequency(finding: &Finding) -> String {
         out = format!("{out}; {}", period(first, last));
     }
     out
+}
+
+fn concentration(blame: &Blame) -> String {
+    let only = if blame.elsewhere_affected == 0 { "only" } else { "mostly" };
+    let of_service = blame.service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
+    let what = match blame.kind.as_str() {
+        "time" => blame.value.clone(),
+        "version" => format!("with version {}{of_service}", blame.value),
+        kind => format!("on {kind} {}{of_service}", blame.value),
+    };
+    let elsewhere = match blame.elsewhere_total {
+        0 => String::new(),
+        total => format!("; {} of {} elsewhere", text::count(blame.elsewhere_affected), text::count(total)),
+    };
+    format!("{only} {what}: {} of {} there{elsewhere}", text::count(blame.affected), text::count(blame.total))
 }
 
 fn confidence_meaning(confidence: Confidence) -> &'static str {
