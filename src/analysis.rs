@@ -10,8 +10,9 @@ use crate::causes;
 use crate::corpus::clocks::OffsetInterval;
 use crate::corpus::{Corpus, Edge};
 use crate::finding::Finding;
-use crate::model::{Span, TraceId};
+use crate::model::{Resource, Span, TraceId};
 use crate::report::CheckNotPossible;
+use crate::store::ingest::Added;
 #[cfg(test)]
 use crate::store::ingest::WorkerStore;
 use crate::store::{Partition, SpanRecord, Store};
@@ -45,10 +46,13 @@ pub struct Analysis {
     pub not_possible: Vec<CheckNotPossible>,
 }
 
-/// Shows a span to the analyzers that look at spans.
-pub fn observe_span(span: &Span<'_>, operation: u32, seen: &mut Observations) {
+/// Shows a span that was taken in to the analyzers that look at spans.
+pub fn observe_span(span: &Span<'_>, resource: &Resource<'_>, added: Added, seen: &mut Observations) {
     for analyzer in analyzers::ALL {
-        analyzer.observe_span(span, operation, seen);
+        analyzer.observe_span(span, added.operation, seen);
+        if added.is_sensitive {
+            analyzer.observe_sensitive_span(span, resource, added.operation, seen);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const SCHEMA: &str = "tracemend.report/v1";
 
 /// Kinds of evidence, as published in the schema. More will come.
-pub const EVIDENCE_KINDS: [&str; 28] = [
+pub const EVIDENCE_KINDS: &[&str] = &[
     "parent-absent",
     "parent-location",
     "usual-parent",
@@ -40,6 +40,18 @@ pub const EVIDENCE_KINDS: [&str; 28] = [
     "other-hops-work",
     "partly-joined",
     "nothing-active",
+    "every-copied",
+    "copies-in-time",
+    "copies-enriched",
+    "not-random",
+    "sensitive-text",
+    "came-with-the-call",
+    "dropped",
+    "distinct-names",
+    "no-routes",
+    "siblings-have-routes",
+    "twins",
+    "nested-twins",
 ];
 
 /// Everything one run found.

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::corpus::sample::{BottomK, Sampled, hash_span};
+use crate::corpus::sample::{BottomK, Hashed, Sampled, hash_span};
 use crate::model::{SpanId, TraceId};
-use crate::store::{Names, SiteId};
+use crate::store::{Names, OperationId, SiteId};
 use crate::trace::TraceView;
 
 /// Where something was seen.
@@ -88,9 +88,39 @@ impl Tally {
 /// Texts kept at a place, in the order of the texts.
 const TEXTS_KEPT: usize = 5;
 
+/// The spans of one process in one trace, and how many of them are there more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessInTrace {
+    /// The sample's hash ([`crate::corpus::hops::hash_in_time`]): whole stretches of time are kept.
+    pub hash: u64,
+    /// Process: an index into [`Names::resources`].
+    pub resource: u32,
+    /// Latest end, ns. Exporters send spans in the order of their ends.
+    pub end_ns: i64,
+    /// Trace.
+    pub trace_id: TraceId,
+    /// Span ids.
+    pub spans: u32,
+    /// Of these, those of which there are copies.
+    pub copied: u32,
+}
+
+impl Hashed for ProcessInTrace {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// Members kept to tell when copies were made, some 2 MB. Below, nothing is left out.
+const PROCESSES_KEPT: usize = 1 << 15;
+
 /// What all analyzers saw.
 #[derive(Debug)]
 pub struct Observations {
+    /// When which process had copies.
+    pub processes: BottomK<ProcessInTrace>,
+    /// Operations of judged spans, one bit each.
+    operations: Vec<u64>,
     capacity: usize,
     tallies: BTreeMap<Place, Tally>,
     texts: BTreeMap<Place, BTreeSet<Box<str>>>,
@@ -111,6 +141,8 @@ impl Observations {
     /// Nothing seen yet. `capacity` is how many affected spans are kept a place.
     pub const fn new(capacity: usize) -> Self {
         Self {
+            processes: BottomK::new(PROCESSES_KEPT),
+            operations: Vec::new(),
             capacity,
             tallies: BTreeMap::new(),
             texts: BTreeMap::new(),
@@ -196,6 +228,21 @@ impl Observations {
         }
     }
 
+    /// Notes that a judged span has this operation.
+    pub fn operation(&mut self, operation: OperationId) {
+        let (word, bit) = (operation as usize / 64, operation % 64);
+        if self.operations.len() <= word {
+            self.operations.resize(word + 1, 0);
+        }
+        self.operations[word] |= 1 << bit;
+    }
+
+    /// Whether a judged span has this operation.
+    pub fn has_operation(&self, operation: OperationId) -> bool {
+        let (word, bit) = (operation as usize / 64, operation % 64);
+        self.operations.get(word).is_some_and(|bits| bits & 1 << bit != 0)
+    }
+
     /// Goes from a worker's operation numbers to sites.
     pub fn translate(&mut self, operations: &[u32], names: &Names) {
         for (mut place, texts) in std::mem::take(&mut self.texts) {
@@ -213,7 +260,14 @@ impl Observations {
     }
 
     /// Joins other observations.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
+        self.processes.drain(&mut other.processes);
+        if self.operations.len() < other.operations.len() {
+            self.operations.resize(other.operations.len(), 0);
+        }
+        for (own, bits) in self.operations.iter_mut().zip(&other.operations) {
+            *own |= bits;
+        }
         self.traces.extend(other.traces);
         for (set, count) in other.place_sets {
             *self.place_sets.entry(set).or_default() += count;
@@ -242,6 +296,13 @@ impl Observations {
     /// Texts kept at a place.
     pub fn texts(&self, place: &Place) -> impl Iterator<Item = &str> {
         self.texts.get(place).into_iter().flatten().map(|text| &**text)
+    }
+
+    /// The places of a rule with texts.
+    pub fn texts_of(&self, rule: &'static str) -> impl Iterator<Item = (&Place, &BTreeSet<Box<str>>)> {
+        let first = Place { rule, site: 0, variant: 0 };
+        let last = Place { rule, site: SiteId::MAX, variant: u32::MAX };
+        self.texts.range(first..=last)
     }
 
     /// How many affected spans are kept a place.

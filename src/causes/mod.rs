@@ -6,22 +6,37 @@
 
 mod context_manager_missing;
 mod double_injection;
+mod double_pipeline;
+mod export_retry;
 mod header_stripped;
+mod library_not_instrumented;
 mod message_context_missing;
 mod propagator_mismatch;
+mod seeded_ids;
 mod weighing;
 
 pub use weighing::explain;
 
+pub(crate) use double_pipeline::CAUSE as DOUBLE_PIPELINE;
+pub(crate) use export_retry::CAUSE as EXPORT_RETRY;
+pub(crate) use library_not_instrumented::CAUSE as LIBRARY_NOT_INSTRUMENTED;
+pub(crate) use seeded_ids::CAUSE as SEEDED_IDS;
+
+use crate::finding::Finding;
 use crate::report::{Confidence, Remedy};
+use crate::store::{Names, ServiceId};
 
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,
+    &double_pipeline::CAUSE,
+    &export_retry::CAUSE,
     &header_stripped::CAUSE,
+    &library_not_instrumented::CAUSE,
     &message_context_missing::CAUSE,
     &propagator_mismatch::CAUSE,
+    &seeded_ids::CAUSE,
 ];
 
 /// A reason for which context is lost.
@@ -115,6 +130,25 @@ impl Cause {
             links: Vec::new(),
         }
     }
+}
+
+/// Gives a finding about one service its cause, and the remedy for the software of that service.
+pub(crate) fn blame(
+    names: &Names,
+    finding: &mut Finding,
+    service: ServiceId,
+    leading: Opinion,
+    others: Vec<Opinion>,
+) {
+    let of_service =
+        names.operations.iter().filter(|operation| names.site(operation.site).service == service);
+    let languages = of_service.map(|operation| &*names.resources[operation.resource as usize].sdk_language);
+    let scope = finding.scope.as_ref().map_or("", |scope| scope.name.as_str());
+    let software = Software { language: languages.max().unwrap_or_default(), scope };
+    finding.remedy = leading.cause.remedy(Software::default(), software);
+    finding.decides = Some(leading.cause.decides.to_owned());
+    finding.cause = Some(leading);
+    finding.other_causes = others;
 }
 
 /// The cause with this id.
