@@ -114,8 +114,8 @@ impl Analyzer for SensitiveAttribute {
             if let Some((caller, spans)) = caller {
                 come_with_the_call(case, &mut finding, caller, spans);
             }
-            let first_key = keys[&service].values().flatten().next()?;
-            finding.remedy.code = Some(COLLECTOR.replace("KEY", first_key));
+            let first_key = keys[&service].values().flatten().find(|key| !key.is_empty());
+            finding.remedy.code = first_key.map(|key| COLLECTOR.replace("KEY", key));
             Some(finding)
         });
         findings.collect()
