@@ -30,7 +30,7 @@ pub struct Analysis {
     pub truncated_trace_pairs: u64,
     /// Traces with a span in each input.
     pub traces_by_input: Vec<u64>,
-    /// Distinct traces that a finding is about.
+    /// Distinct traces that a finding is about, at least.
     pub traces_affected: u64,
     /// Records that are not judged because of the filter.
     pub outside_filter: u64,
@@ -191,7 +191,9 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     let mut affected: Vec<TraceId> = seen.traces().iter().chain(of_corpus).copied().collect();
     affected.sort_unstable();
     affected.dedup();
-    let traces_affected = affected.len() as u64;
+    // The traces of candidates are counted by place and not kept, so that this is a lower bound.
+    let of_candidates = findings.iter().map(|finding| finding.traces).max().unwrap_or_default();
+    let traces_affected = of_candidates.max(affected.len() as u64);
     Analysis {
         store,
         corpus,

@@ -242,7 +242,7 @@ pub struct Summary {
     pub findings_by_severity: SeverityCounts,
     /// Findings of severity error or warning that are not ignored.
     pub breaks: u64,
-    /// Distinct traces that stand in a finding.
+    /// Distinct traces that stand in a finding, at least.
     pub traces_affected: u64,
     /// Earliest start.
     pub first_time: Option<String>,

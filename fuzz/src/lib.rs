@@ -346,7 +346,8 @@ impl SpanSink for Told {
             self.senders.push((origin.resource.clone().into_owned(), origin.scope.clone().into_owned()));
         }
         let added = self.store.add(span, origin);
-        observe_span(span, operation, self.seen.get_or_insert_with(|| Observations::new(4)));
+        let seen = self.seen.get_or_insert_with(|| Observations::new(4));
+        observe_span(span, origin.resource, added, seen);
         self.whole.span(span, origin);
     }
 

@@ -6,7 +6,7 @@ use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
 use crate::finding::{Evidence, Finding, label, rate, side};
 use crate::model::SpanKind;
-use crate::report::{Confidence, RateUnit, Severity};
+use crate::report::{CheckNotPossible, Confidence, RateUnit, Severity};
 use crate::store::{ServiceId, SpanRecord};
 use crate::trace::{Parent, TraceView};
 
@@ -56,6 +56,8 @@ const PAIRS_BY_DURATION: u64 = 10;
 /// Variants of a place.
 const SIBLINGS: u32 = 0;
 const NESTED: u32 = 1;
+/// Nested spans of which nobody says which instrumentation made them.
+const UNNAMED: u32 = 2;
 
 /// The analyzer.
 pub(super) struct DoubleInstrumentation;
@@ -74,7 +76,8 @@ impl Analyzer for DoubleInstrumentation {
                     calls.extend(Call::of(trace, index, span, parent));
                 }
                 SpanKind::Server if is_nested_twice(trace, index, parent as usize) => {
-                    seen.span(RULE.name, NESTED, trace, index);
+                    let has_scope = !trace.names.scope_of(span.operation).name.is_empty();
+                    seen.candidate(RULE.name, if has_scope { NESTED } else { UNNAMED }, trace, index);
                 }
                 _ => {}
             }
@@ -84,10 +87,20 @@ impl Analyzer for DoubleInstrumentation {
         }
     }
 
+    fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
+        let nested = case.seen.of(RULE.name).filter(|(place, _)| place.variant == UNNAMED);
+        if nested.map(|(_, tally)| tally.spans).sum::<u64>() < PAIRS {
+            return Vec::new();
+        }
+        let reason = "server spans lie right below server spans, and no instrumentation scope tells a framework from \
+                      an instrumentation that is there twice";
+        vec![CheckNotPossible { rule: RULE.name.to_owned(), reason: reason.to_owned() }]
+    }
+
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
         let reported = double_injections(case);
         let mut findings = Vec::new();
-        for (place, tally) in case.seen.of(RULE.name) {
+        for (place, tally) in case.seen.of(RULE.name).filter(|(place, _)| place.variant != UNNAMED) {
             let site = case.names.site(place.site);
             let spans = case.corpus.profile(place.site).spans;
             // Of two scopes, each has one span of a pair; of one scope, all spans are at this site.
@@ -201,7 +214,7 @@ fn siblings(trace: &TraceView<'_>, mut calls: Vec<Call>, seen: &mut Observations
         }
         let scopes = [first, second].map(|span| trace.names.scope_of(span.operation));
         let duration = first.duration_ns().max(second.duration_ns());
-        let tally = seen.span(RULE.name, SIBLINGS, trace, other.index as usize);
+        let tally = seen.candidate(RULE.name, SIBLINGS, trace, other.index as usize);
         tally.add("other scope", u64::from(scopes[0].name != scopes[1].name));
         tally.add("one answered", u64::from(is_answered[0] != is_answered[1]));
         tally.raise("longest", duration);

@@ -63,10 +63,10 @@ impl Analyzer for HighCardinalityName {
         for (index, span) in trace.nodes() {
             let site = names.site_of(span.operation);
             if names.name_of(span.operation) != &*names.site(site).name {
-                seen.span(RULE.name, VARYING, trace, index);
+                seen.candidate(RULE.name, VARYING, trace, index);
                 seen.operation(span.operation);
             } else if names.names_beside[site as usize] > NAMES_WORTH_COUNTING {
-                seen.span(RULE.name, CROWDED, trace, index);
+                seen.candidate(RULE.name, CROWDED, trace, index);
                 seen.operation(span.operation);
             }
         }

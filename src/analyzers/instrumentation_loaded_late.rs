@@ -3,14 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::observations::{Observations, Place, Tally};
 use super::{Analyzer, Case, Rule};
 use crate::causes::{self, Opinion};
 use crate::finding::{Evidence, Finding, rate};
 use crate::model::{Span, SpanKind};
-use crate::report::{Confidence, RateUnit, Severity};
+use crate::report::{CheckNotPossible, Confidence, RateUnit, Severity};
 use crate::store::ServiceId;
 use crate::trace::TraceView;
 
@@ -47,11 +45,11 @@ const PATHS_OF_A_ROUTER: usize = 3;
 /// Spans that a path needs, so that stray requests for what is not there are no paths.
 const SPANS_OF_A_PATH: u64 = 5;
 
-/// Paths that are only told apart modulo this number, so that hostile paths need no memory.
-const PATHS_KEPT: u64 = 64;
+/// Paths of so many different numbers are told apart, so that hostile paths need no memory.
+const PATHS_KEPT: u32 = 1 << 12;
 
 /// Variant of the text of spans that know a route; those of paths are smaller.
-const ROUTED: u32 = 64;
+const ROUTED: u32 = PATHS_KEPT;
 
 /// The analyzer.
 pub(super) struct InstrumentationLoadedLate;
@@ -78,28 +76,34 @@ impl Analyzer for InstrumentationLoadedLate {
             let Some(row) = trace.partition.boundary(span) else { continue };
             let boundary = &trace.names.boundaries[row.boundary as usize];
             if !boundary.target.is_empty() && !is_probe(&boundary.target) {
-                let path = xxh3_64(boundary.target.as_bytes()) ^ xxh3_64(boundary.method.as_bytes());
-                seen.span(RULE.name, (path % PATHS_KEPT) as u32, trace, index);
+                seen.candidate(RULE.name, row.boundary % PATHS_KEPT, trace, index);
             }
         }
     }
 
-    fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
-        let mut members: BTreeMap<ServiceId, Vec<(&Place, &Tally)>> = BTreeMap::new();
-        for (place, tally) in case.seen.of(RULE.name) {
-            members.entry(case.names.site(place.site).service).or_default().push((place, tally));
+    fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
+        let languages = languages(case);
+        if without_routes(case).keys().all(|service| languages.contains_key(service)) {
+            return Vec::new();
         }
-        if members.is_empty() {
+        let reason =
+            "telemetry.sdk.language is not known of services without routes, so they cannot be compared";
+        vec![CheckNotPossible { rule: RULE.name.to_owned(), reason: reason.to_owned() }]
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
+        let candidates = without_routes(case);
+        if candidates.is_empty() {
             return Vec::new();
         }
         let routed = services_with_routes(case);
         let languages = languages(case);
-        let findings = members.into_iter().filter_map(|(service, members)| {
+        let findings = candidates.into_iter().filter_map(|(service, members)| {
             let paths = paths(&members);
             let language = languages.get(&service)?;
-            let siblings =
-                routed.iter().filter(|other| languages.get(other) == Some(language)).count() as u64;
-            if routed.contains(&service) || paths < PATHS_OF_A_ROUTER || siblings == 0 {
+            let is_sibling = |other: &&ServiceId| languages.get(*other) == Some(language);
+            let siblings = routed.iter().filter(is_sibling).count() as u64;
+            if siblings == 0 {
                 return None;
             }
             let group = case.group(members);
@@ -149,6 +153,21 @@ fn is_probe(path: &str) -> bool {
     )
 }
 
+/// What was seen of services with several paths and no route at any span.
+fn without_routes<'c>(case: &Case<'c>) -> BTreeMap<ServiceId, Vec<(&'c Place, &'c Tally)>> {
+    let mut members: BTreeMap<ServiceId, Vec<(&Place, &Tally)>> = BTreeMap::new();
+    for (place, tally) in case.seen.of(RULE.name) {
+        members.entry(case.names.site(place.site).service).or_default().push((place, tally));
+    }
+    members.retain(|_, members| paths(members) >= PATHS_OF_A_ROUTER);
+    if !members.is_empty() {
+        let routed = services_with_routes(case);
+        members.retain(|service, _| !routed.contains(service));
+    }
+    members
+}
+
+/// Different paths with spans enough.
 fn paths(members: &[(&Place, &Tally)]) -> usize {
     let mut spans: BTreeMap<u32, u64> = BTreeMap::new();
     for (place, tally) in members {

@@ -133,7 +133,9 @@ pub struct Observations {
     sets_of: BTreeMap<Place, Vec<usize>>,
     /// Places of the trace that is being looked at.
     current: BTreeSet<Place>,
-    /// Traces in which something was seen.
+    /// Whether something is wrong in it.
+    is_affected: bool,
+    /// Traces in which something is wrong.
     traces: Vec<TraceId>,
 }
 
@@ -150,6 +152,7 @@ impl Observations {
             set_counts: Vec::new(),
             sets_of: BTreeMap::new(),
             current: BTreeSet::new(),
+            is_affected: false,
             traces: Vec::new(),
         }
     }
@@ -159,7 +162,9 @@ impl Observations {
         if self.current.is_empty() {
             return;
         }
-        self.traces.push(trace_id);
+        if std::mem::take(&mut self.is_affected) {
+            self.traces.push(trace_id);
+        }
         let places: Vec<Place> = std::mem::take(&mut self.current).into_iter().collect();
         for set in places.chunk_by(|one, other| one.rule == other.rule) {
             let count = self.place_sets.entry(set.to_vec()).or_default();
@@ -185,8 +190,21 @@ impl Observations {
         sets.into_iter().map(|set| self.set_counts[set]).sum()
     }
 
-    /// Notes a span of a trace; returns the tally of its place for further counts.
+    /// Notes a span of a trace that something is wrong with; returns the tally of its place for further counts.
     pub fn span(
+        &mut self,
+        rule: &'static str,
+        variant: u32,
+        trace: &TraceView<'_>,
+        index: usize,
+    ) -> &mut Tally {
+        self.is_affected = true;
+        self.candidate(rule, variant, trace, index)
+    }
+
+    /// Notes a span that only together with many others says something. Its trace is not among
+    /// [`Self::traces`].
+    pub fn candidate(
         &mut self,
         rule: &'static str,
         variant: u32,
@@ -310,7 +328,7 @@ impl Observations {
         self.capacity
     }
 
-    /// The traces in which something was seen, each once.
+    /// The traces in which something is wrong, each once.
     pub fn traces(&self) -> &[TraceId] {
         &self.traces
     }
