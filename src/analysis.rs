@@ -12,8 +12,9 @@ use crate::corpus::deviations::Deviations;
 use crate::corpus::{Corpus, Edge};
 use crate::diagnosis::{Diagnosis, Facts};
 use crate::finding::{Finding, blame};
-use crate::model::{Span, TraceId};
+use crate::model::{Resource, Span, TraceId};
 use crate::report::CheckNotPossible;
+use crate::store::ingest::Added;
 #[cfg(test)]
 use crate::store::ingest::WorkerStore;
 use crate::store::{Partition, SpanRecord, Store};
@@ -31,7 +32,7 @@ pub struct Analysis {
     pub truncated_trace_pairs: u64,
     /// Traces with a span in each input.
     pub traces_by_input: Vec<u64>,
-    /// Distinct traces that a finding is about.
+    /// Distinct traces that a finding is about, at least.
     pub traces_affected: u64,
     /// Records that are not judged because of the filter.
     pub outside_filter: u64,
@@ -47,10 +48,13 @@ pub struct Analysis {
     pub not_possible: Vec<CheckNotPossible>,
 }
 
-/// Shows a span to the analyzers that look at spans.
-pub fn observe_span(span: &Span<'_>, operation: u32, seen: &mut Observations) {
+/// Shows a span that was taken in to the analyzers that look at spans.
+pub fn observe_span(span: &Span<'_>, resource: &Resource<'_>, added: Added, seen: &mut Observations) {
     for analyzer in analyzers::ALL {
-        analyzer.observe_span(span, operation, seen);
+        analyzer.observe_span(span, added.operation, seen);
+        if added.is_sensitive {
+            analyzer.observe_sensitive_span(span, resource, added.operation, seen);
+        }
     }
 }
 
@@ -219,7 +223,9 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     let mut affected: Vec<TraceId> = seen.traces().iter().chain(of_corpus).copied().collect();
     affected.sort_unstable();
     affected.dedup();
-    let traces_affected = affected.len() as u64;
+    // The traces of candidates are counted by place and not kept, so that this is a lower bound.
+    let of_candidates = findings.iter().map(|finding| finding.traces).max().unwrap_or_default();
+    let traces_affected = of_candidates.max(affected.len() as u64);
     Analysis {
         store,
         corpus,

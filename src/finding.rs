@@ -638,6 +638,104 @@ pub enum Evidence {
         /// Its words.
         warning: String,
     },
+    /// Copies of every span of the processes that have copies.
+    EveryCopied {
+        /// Spans of these processes that were looked at.
+        spans: u64,
+        /// Most records of one span.
+        records: u64,
+        /// Longest time from the first to the last copied span of a process, ns.
+        longest_ns: i64,
+    },
+    /// How the copies lie in time.
+    CopiesInTime {
+        /// Processes' parts of traces that were looked at, in the order of their ends.
+        parts: u64,
+        /// Of these, those with copies.
+        copied: u64,
+        /// Runs of such with and of such without copies.
+        runs: u64,
+        /// Runs that as many would make in any order.
+        expected: f64,
+    },
+    /// Copies to which something was added on the way.
+    CopiesEnriched {
+        /// Ids.
+        ids: u64,
+        /// Ids with copies in all.
+        of: u64,
+    },
+    /// So many random ids would not repeat.
+    NotRandom {
+        /// Ids that repeat.
+        repeated: u64,
+        /// Spans.
+        spans: u64,
+        /// The probability that so many repeat by chance is below 10 to the minus this.
+        p_exponent: u32,
+    },
+    /// What looks like personal data or a secret.
+    SensitiveText {
+        /// What it looks like, in the plural.
+        what: &'static str,
+        /// Where it stands.
+        holder: &'static str,
+        /// Keys, the first ones.
+        keys: Vec<String>,
+    },
+    /// Sensitive data that a service has with the calls of another one that does not record it.
+    CameWithTheCall {
+        /// The caller.
+        service: String,
+        /// Spans.
+        spans: u64,
+        /// Affected spans in all.
+        of: u64,
+    },
+    /// The SDK dropped something.
+    Dropped {
+        /// Spans.
+        spans: u64,
+        /// Attributes, events, links.
+        kinds: Vec<&'static str>,
+    },
+    /// Many names.
+    DistinctNames {
+        /// Names.
+        names: u64,
+        /// Spans.
+        spans: u64,
+        /// There are more than that many.
+        is_more: bool,
+    },
+    /// Server spans named by their method only.
+    NoRoutes {
+        /// Spans.
+        spans: u64,
+        /// Different paths.
+        paths: u64,
+    },
+    /// Services of the same language know their routes.
+    SiblingsHaveRoutes {
+        /// How many.
+        services: u64,
+        /// `telemetry.sdk.language`.
+        language: String,
+    },
+    /// Sibling exit spans with equal times for one call.
+    Twins {
+        /// Calls.
+        calls: u64,
+        /// Of these, pairs made by two instrumentations.
+        other_scope: u64,
+        /// Pairs of which one is answered.
+        answered: u64,
+    },
+    /// A server span right below a server span of the same instrumentation.
+    NestedTwins {
+        /// Requests.
+        requests: u64,
+    },
     /// Processes that agree with each other.
     AgreeingClocks {
         /// How many.
@@ -684,6 +782,18 @@ impl Evidence {
             Self::ClockOfSpans { .. } => "clock-of-spans",
             Self::ClocksCouldAgree { .. } => "clocks-could-agree",
             Self::AgreeingClocks { .. } => "agreeing-clocks",
+            Self::EveryCopied { .. } => "every-copied",
+            Self::CopiesInTime { .. } => "copies-in-time",
+            Self::CopiesEnriched { .. } => "copies-enriched",
+            Self::NotRandom { .. } => "not-random",
+            Self::SensitiveText { .. } => "sensitive-text",
+            Self::CameWithTheCall { .. } => "came-with-the-call",
+            Self::Dropped { .. } => "dropped",
+            Self::DistinctNames { .. } => "distinct-names",
+            Self::NoRoutes { .. } => "no-routes",
+            Self::SiblingsHaveRoutes { .. } => "siblings-have-routes",
+            Self::Twins { .. } => "twins",
+            Self::NestedTwins { .. } => "nested-twins",
             Self::UnansweredCalls { .. } => "unanswered-calls",
             Self::BeyondChance { .. } => "beyond-chance",
             Self::SameMessage { .. } => "same-message",
@@ -886,6 +996,72 @@ impl Evidence {
             Self::AgreeingClocks { clocks } => {
                 format!("{} with the reference", count(*clocks, "other clock agrees", "other clocks agree"))
             }
+            Self::EveryCopied { spans, records, longest_ns } => format!(
+                "every span of a process that has copies is there more than once ({} over {}, up to {records} \
+                 records of each)",
+                count(*spans, "span", "spans"),
+                human_duration(*longest_ns),
+            ),
+            Self::CopiesInTime { parts, copied, runs, expected } => format!(
+                "{copied} of {} have copies, in {} of time; in any order it would be about {expected:.0}",
+                count(*parts, "trace", "traces"),
+                count(*runs, "run", "runs"),
+            ),
+            Self::CopiesEnriched { ids, of } => {
+                format!("{ids} of {of} copies differ in attributes or resource: two ways lead to the data")
+            }
+            Self::NotRandom { repeated, spans, p_exponent } => format!(
+                "{} among {}: by chance in less than 1 of 1e{p_exponent} cases",
+                count(*repeated, "repeated id", "repeated ids"),
+                count(*spans, "span", "spans"),
+            ),
+            Self::SensitiveText { what, holder, keys } if keys.is_empty() => {
+                format!("{what} in the {holder}")
+            }
+            Self::SensitiveText { what, holder, keys } => {
+                let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+                format!("{what} in the {holder} {}", keys.join(", "))
+            }
+            Self::CameWithTheCall { service, spans, of } => format!(
+                "in {spans} of {} it came with a call of {service}, which does not record it: baggage",
+                count(*of, "span", "spans"),
+            ),
+            Self::Dropped { spans, kinds } if kinds.is_empty() => {
+                format!(
+                    "{} something",
+                    count(*spans, "span says that it dropped", "spans say that they dropped")
+                )
+            }
+            Self::Dropped { spans, kinds } => format!(
+                "{} {}",
+                count(*spans, "span says that it dropped", "spans say that they dropped"),
+                kinds.join(" and "),
+            ),
+            Self::DistinctNames { names, spans, is_more } => format!(
+                "{}{} for {}",
+                if *is_more { "more than " } else { "" },
+                count(*names, "name", "names"),
+                count(*spans, "span", "spans"),
+            ),
+            Self::NoRoutes { spans, paths } => format!(
+                "{} with the method alone, for {}",
+                count(*spans, "server span is named", "server spans are named"),
+                count(*paths, "path", "different paths"),
+            ),
+            Self::SiblingsHaveRoutes { services, language } => format!(
+                "{} in {language} {} routes",
+                count(*services, "other service", "other services"),
+                if *services == 1 { "has" } else { "have" },
+            ),
+            Self::Twins { calls, other_scope, answered } => format!(
+                "{} two sibling spans with equal start and duration ({answered} with an answer to one of them, \
+                 {other_scope} by two instrumentations)",
+                count(*calls, "call has", "calls have"),
+            ),
+            Self::NestedTwins { requests } => format!(
+                "{} two server spans of one instrumentation, one right below the other",
+                count(*requests, "request has", "requests have"),
+            ),
         }
     }
 
@@ -985,6 +1161,35 @@ impl Evidence {
             Self::NothingActive { service, entries } => json!({"service": service, "entries": entries}),
             Self::BackendWarning { warning } => json!({"warning": warning}),
             Self::AgreeingClocks { clocks } => json!({"clocks": clocks}),
+            Self::EveryCopied { spans, records, longest_ns } => {
+                json!({"spans": spans, "records": records, "longest_ns": longest_ns})
+            }
+            Self::CopiesInTime { parts, copied, runs, expected } => json!({
+                "parts": parts, "copied": copied, "runs": runs,
+                "expected": (expected * 10.0).round() / 10.0,
+            }),
+            Self::CopiesEnriched { ids, of } => json!({"ids": ids, "of": of}),
+            Self::NotRandom { repeated, spans, p_exponent } => {
+                json!({"repeated": repeated, "spans": spans, "p_exponent": p_exponent})
+            }
+            Self::SensitiveText { what, holder, keys } => {
+                json!({"what": what, "holder": holder, "keys": keys})
+            }
+            Self::CameWithTheCall { service, spans, of } => {
+                json!({"service": service, "spans": spans, "of": of})
+            }
+            Self::Dropped { spans, kinds } => json!({"spans": spans, "kinds": kinds}),
+            Self::DistinctNames { names, spans, is_more } => {
+                json!({"names": names, "spans": spans, "is_more": is_more})
+            }
+            Self::NoRoutes { spans, paths } => json!({"spans": spans, "paths": paths}),
+            Self::SiblingsHaveRoutes { services, language } => {
+                json!({"services": services, "language": language})
+            }
+            Self::Twins { calls, other_scope, answered } => {
+                json!({"calls": calls, "other_scope": other_scope, "answered": answered})
+            }
+            Self::NestedTwins { requests } => json!({"requests": requests}),
         };
         let Value::Object(members) = value else { return BTreeMap::new() };
         members.into_iter().collect()

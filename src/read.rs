@@ -158,8 +158,8 @@ struct DecodeSink<'w> {
 
 impl SpanSink for DecodeSink<'_> {
     fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>) {
-        let (operation, _) = self.store.add(span, origin);
-        observe_span(span, operation, self.seen);
+        let added = self.store.add(span, origin);
+        observe_span(span, origin.resource, added, self.seen);
     }
 
     fn reject(&mut self, position: u64, reason: RejectReason) {

@@ -57,6 +57,18 @@ pub const EVIDENCE_KINDS: &[&str] = &[
     "many-services-lose",
     "large-traces-only",
     "caller-absent",
+    "every-copied",
+    "copies-in-time",
+    "copies-enriched",
+    "not-random",
+    "sensitive-text",
+    "came-with-the-call",
+    "dropped",
+    "distinct-names",
+    "no-routes",
+    "siblings-have-routes",
+    "twins",
+    "nested-twins",
 ];
 
 /// Everything one run found.
@@ -305,7 +317,7 @@ pub struct Summary {
     pub findings_by_severity: SeverityCounts,
     /// Findings of severity error or warning that are not ignored.
     pub breaks: u64,
-    /// Distinct traces that stand in a finding.
+    /// Distinct traces that stand in a finding, at least.
     pub traces_affected: u64,
     /// Earliest start.
     pub first_time: Option<String>,

@@ -345,8 +345,9 @@ impl SpanSink for Told {
             assert_eq!(origin.serial, self.senders.len(), "serials have gaps");
             self.senders.push((origin.resource.clone().into_owned(), origin.scope.clone().into_owned()));
         }
-        let (operation, _) = self.store.add(span, origin);
-        observe_span(span, operation, self.seen.get_or_insert_with(|| Observations::new(4)));
+        let added = self.store.add(span, origin);
+        let seen = self.seen.get_or_insert_with(|| Observations::new(4));
+        observe_span(span, origin.resource, added, seen);
         self.whole.span(span, origin);
     }
 

@@ -6,7 +6,11 @@
 
 mod clock_skew;
 mod detached_entry;
+mod double_instrumentation;
+mod dropped_attributes;
 mod duplicate_span;
+mod high_cardinality_name;
+mod instrumentation_loaded_late;
 mod invalid_id;
 mod missing_service_name;
 mod negative_duration;
@@ -15,6 +19,7 @@ pub(crate) mod notation;
 pub mod observations;
 mod orphan_span;
 mod parent_cycle;
+mod sensitive_attribute;
 mod span_id_collision;
 mod unanswered_call;
 
@@ -24,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::corpus::Corpus;
 use crate::diagnosis::Diagnosis;
 use crate::finding::{Evidence, Finding, side};
-use crate::model::{Capabilities, Horizon, Span};
+use crate::model::{Capabilities, Horizon, Resource, Span};
 use crate::report::{CheckNotPossible, Remedy, Severity, Side};
 use crate::store::{Names, SiteId};
 use crate::trace::TraceView;
@@ -34,12 +39,17 @@ use observations::{Observations, Place, Tally};
 pub static ALL: &[&dyn Analyzer] = &[
     &clock_skew::ClockSkew,
     &detached_entry::DetachedEntry,
+    &double_instrumentation::DoubleInstrumentation,
+    &dropped_attributes::DroppedAttributes,
     &duplicate_span::DuplicateSpan,
+    &high_cardinality_name::HighCardinalityName,
+    &instrumentation_loaded_late::InstrumentationLoadedLate,
     &invalid_id::InvalidId,
     &missing_service_name::MissingServiceName,
     &negative_duration::NegativeDuration,
     &orphan_span::OrphanSpan,
     &parent_cycle::ParentCycle,
+    &sensitive_attribute::SensitiveAttribute,
     &span_id_collision::SpanIdCollision,
     &unanswered_call::UnansweredCall,
 ];
@@ -84,6 +94,16 @@ pub trait Analyzer: Sync {
     /// Looks at one span while it is decoded, its attributes borrowed. `operation` is the worker's
     /// number.
     fn observe_span(&self, _span: &Span<'_>, _operation: u32, _seen: &mut Observations) {}
+
+    /// Looks at a span with something sensitive in it ([`crate::model::sensitive`]) or its resource.
+    fn observe_sensitive_span(
+        &self,
+        _span: &Span<'_>,
+        _resource: &Resource<'_>,
+        _operation: u32,
+        _seen: &mut Observations,
+    ) {
+    }
 
     /// Looks at one trace.
     fn observe_trace(&self, _trace: &TraceView<'_>, _seen: &mut Observations) {}
@@ -177,7 +197,9 @@ impl Case<'_> {
         }
         let places: Vec<Place> = members.iter().map(|(place, _)| **place).collect();
         tally.traces = self.seen.distinct_traces(&places);
-        let sites: Vec<SiteId> = members.iter().map(|(place, _)| place.site).collect();
+        let mut sites: Vec<SiteId> = members.iter().map(|(place, _)| place.site).collect();
+        let mut known = BTreeSet::new();
+        sites.retain(|site| known.insert(*site));
         let spans = sites.iter().map(|site| self.corpus.profile(*site).spans).sum();
         Group { sites, tally, spans }
     }

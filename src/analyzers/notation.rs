@@ -9,9 +9,11 @@
 //! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
 //! `instance`, `version`, `repeat` (of the whole trace, every 10 s), `drifts` (so many ms more in every
 //! repetition), `times` (of the span and those below it), `shared`, `remote`, `local`, `error`, `link` (an
-//! id), `sdk` (a language). Spans that are made and not there: `lost` (`1/6`: in that share of the
-//! repetitions, at random; `3..5`: in the third and fourth, counted from 0), `sampled` (a ratio: it and those
-//! below are there when the sampler of the JS SDK keeps the trace). What
+//! id), `sdk` (a language), `scope`, `dropped` (attributes), `state` (trace state). A key with a dot is an
+//! attribute of the span, or of an event or of the resource after `event.` and `resource.`. `{round}` in names
+//! and values is the number of the repetition. Spans that are made and not there: `lost` (`1/6`: in that
+//! share of the repetitions, at random; `3..5`: in the third and fourth, counted from 0), `sampled` (a
+//! ratio: it and those below are there when the sampler of the JS SDK keeps the trace). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
 //! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
 //! comment names the rules that must find something at this place; nothing else may be found
@@ -26,8 +28,8 @@ use crate::finding::Finding;
 use crate::formats::{Block, Origin};
 use crate::model::ids::{IdText, read_span_id, read_trace_id};
 use crate::model::{
-    Attribute, Link, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, StatusCode, TraceId,
-    Value, names,
+    Attribute, Event, Link, Malformed, Resource, Scope, Span, SpanField, SpanId, SpanKind, StatusCode,
+    TraceId, Value, names,
 };
 use crate::report::Side;
 use crate::store::ingest::WorkerStore;
@@ -158,7 +160,7 @@ fn parse(text: &str) -> Vec<Line> {
             Some(other) => Some(other.to_owned()),
             None => open.last().map(|(_, id)| id.clone()),
         };
-        let operation = names::normalise(&name).into_owned();
+        let operation = names::normalise(&in_round(&name, 0)).into_owned();
         let expected = comment.split(',').map(str::trim).filter(|rule| !rule.is_empty());
         let expected = expected.map(|rule| Expected::read(rule, &service, &operation)).collect();
         open.push((indent, id.clone()));
@@ -176,6 +178,11 @@ fn parse(text: &str) -> Vec<Line> {
         });
     }
     lines
+}
+
+/// What every rule finds in the notation.
+pub(crate) fn analyse_text(text: &str) -> Vec<Finding> {
+    analyse(&parse(text)).findings
 }
 
 fn analyse(lines: &[Line]) -> Analysis {
@@ -198,10 +205,11 @@ fn analyse(lines: &[Line]) -> Analysis {
                     });
                 }
                 span.position = position;
-                let origin =
-                    Origin { resource: &resource, scope: &Scope::default(), serial: position as usize };
-                let (operation, _) = worker.add(&span, origin);
-                analysis::observe_span(&span, operation, &mut seen);
+                let name = line.keys.get("scope").cloned().unwrap_or_default();
+                let scope = Scope { name: name.into(), ..Scope::default() };
+                let origin = Origin { resource: &resource, scope: &scope, serial: position as usize };
+                let added = worker.add(&span, origin);
+                analysis::observe_span(&span, &resource, added, &mut seen);
                 position += 1;
             }
         }
@@ -280,15 +288,22 @@ fn span(trace: &[Line], line: &Line, round: u64, copy: u64) -> (Span<'static>, R
         trace_id: trace_id(line.trace, round),
         span_id: own_id(&line.id),
         parent_span_id: line.parent.as_ref().map(parent_id),
-        name: line.name.clone().into(),
+        name: in_round(&line.name, round).into(),
         kind: line.kind,
         start_ns: Some(base + line.start_ms * MS),
         end_ns: Some(base + line.end_ms * MS),
         shared: line.keys.contains_key("shared"),
         status: if line.keys.contains_key("error") { StatusCode::Error } else { StatusCode::Unset },
         attributes: boundary(line, round),
+        dropped_attributes: line.keys.get("dropped").map_or(0, |count| count.parse().unwrap()),
+        trace_state: line.keys.get("state").map(|text| text.clone().into()),
         ..Span::default()
     };
+    let in_event = dotted(line, "event.", round);
+    if !in_event.is_empty() {
+        span.events.push(Event { attributes: in_event, ..Event::default() });
+    }
+    span.attributes.extend(dotted(line, "", round));
     if let Some(text) = line.keys.get("trace") {
         match read_trace_id(text.as_bytes()) {
             IdText::Valid(id, _) => span.trace_id = id,
@@ -309,7 +324,25 @@ fn span(trace: &[Line], line: &Line, round: u64, copy: u64) -> (Span<'static>, R
     ] {
         attributes.extend(line.keys.get(key).map(|value| attribute(name, value)));
     }
+    attributes.extend(dotted(line, "resource.", round));
     (span, Resource { attributes, dropped_attributes: 0 })
+}
+
+/// The attributes whose keys begin so; without a beginning, those of the span.
+fn dotted(line: &Line, start: &str, round: u64) -> Vec<Attribute<'static>> {
+    let is_elsewhere = |key: &str| key.starts_with("event.") || key.starts_with("resource.");
+    let keys = line.keys.iter().filter(|(key, _)| {
+        key.contains('.') && key.starts_with(start) && (!start.is_empty() || !is_elsewhere(key))
+    });
+    let attributes = keys.map(|(key, value)| Attribute {
+        key: key[start.len()..].to_owned().into(),
+        value: Value::String(in_round(value, round).into()),
+    });
+    attributes.collect()
+}
+
+fn in_round(text: &str, round: u64) -> String {
+    text.replace("{round}", &round.to_string())
 }
 
 fn attribute(key: &'static str, value: &str) -> Attribute<'static> {
@@ -321,6 +354,7 @@ fn boundary(line: &Line, round: u64) -> Vec<Attribute<'static>> {
     let method = line.name.split(' ').next().unwrap_or_default();
     let mut attributes = Vec::new();
     for (key, value) in &line.keys {
+        let value = &in_round(value, round);
         match key.as_str() {
             "http" if line.kind == SpanKind::Client => {
                 attributes.push(attribute("http.request.method", method));

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::corpus::sample::{BottomK, Sampled, hash_span};
+use crate::corpus::sample::{BottomK, Hashed, Sampled, hash_span};
 use crate::corpus::traffic::Affected;
 use crate::model::{SpanId, TraceId};
-use crate::store::{Names, SiteId};
+use crate::store::{Names, OperationId, SiteId};
 use crate::trace::TraceView;
 
 /// Where something was seen.
@@ -93,9 +93,39 @@ impl Tally {
 /// Texts kept at a place, in the order of the texts.
 const TEXTS_KEPT: usize = 5;
 
+/// The spans of one process in one trace, and how many of them are there more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessInTrace {
+    /// The sample's hash ([`crate::corpus::hops::hash_in_time`]): whole stretches of time are kept.
+    pub hash: u64,
+    /// Process: an index into [`Names::resources`].
+    pub resource: u32,
+    /// Latest end, ns. Exporters send spans in the order of their ends.
+    pub end_ns: i64,
+    /// Trace.
+    pub trace_id: TraceId,
+    /// Span ids.
+    pub spans: u32,
+    /// Of these, those of which there are copies.
+    pub copied: u32,
+}
+
+impl Hashed for ProcessInTrace {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// Members kept to tell when copies were made, some 2 MB. Below, nothing is left out.
+const PROCESSES_KEPT: usize = 1 << 15;
+
 /// What all analyzers saw.
 #[derive(Debug)]
 pub struct Observations {
+    /// When which process had copies.
+    pub processes: BottomK<ProcessInTrace>,
+    /// Operations of judged spans, one bit each.
+    operations: Vec<u64>,
     capacity: usize,
     tallies: BTreeMap<Place, Tally>,
     texts: BTreeMap<Place, BTreeSet<Box<str>>>,
@@ -108,7 +138,9 @@ pub struct Observations {
     sets_of: BTreeMap<Place, Vec<usize>>,
     /// Places of the trace that is being looked at.
     current: BTreeSet<Place>,
-    /// Traces in which something was seen.
+    /// Whether something is wrong in it.
+    is_affected: bool,
+    /// Traces in which something is wrong.
     traces: Vec<TraceId>,
 }
 
@@ -116,6 +148,8 @@ impl Observations {
     /// Nothing seen yet. `capacity` is how many affected spans are kept a place.
     pub const fn new(capacity: usize) -> Self {
         Self {
+            processes: BottomK::new(PROCESSES_KEPT),
+            operations: Vec::new(),
             capacity,
             tallies: BTreeMap::new(),
             texts: BTreeMap::new(),
@@ -123,6 +157,7 @@ impl Observations {
             set_counts: Vec::new(),
             sets_of: BTreeMap::new(),
             current: BTreeSet::new(),
+            is_affected: false,
             traces: Vec::new(),
         }
     }
@@ -132,7 +167,9 @@ impl Observations {
         if self.current.is_empty() {
             return;
         }
-        self.traces.push(trace_id);
+        if std::mem::take(&mut self.is_affected) {
+            self.traces.push(trace_id);
+        }
         let places: Vec<Place> = std::mem::take(&mut self.current).into_iter().collect();
         for set in places.chunk_by(|one, other| one.rule == other.rule) {
             let count = self.place_sets.entry(set.to_vec()).or_default();
@@ -158,8 +195,21 @@ impl Observations {
         sets.into_iter().map(|set| self.set_counts[set]).sum()
     }
 
-    /// Notes a span of a trace; returns the tally of its place for further counts.
+    /// Notes a span of a trace that something is wrong with; returns the tally of its place for further counts.
     pub fn span(
+        &mut self,
+        rule: &'static str,
+        variant: u32,
+        trace: &TraceView<'_>,
+        index: usize,
+    ) -> &mut Tally {
+        self.is_affected = true;
+        self.candidate(rule, variant, trace, index)
+    }
+
+    /// Notes a span that only together with many others says something. Its trace is not among
+    /// [`Self::traces`].
+    pub fn candidate(
         &mut self,
         rule: &'static str,
         variant: u32,
@@ -202,6 +252,21 @@ impl Observations {
         }
     }
 
+    /// Notes that a judged span has this operation.
+    pub fn operation(&mut self, operation: OperationId) {
+        let (word, bit) = (operation as usize / 64, operation % 64);
+        if self.operations.len() <= word {
+            self.operations.resize(word + 1, 0);
+        }
+        self.operations[word] |= 1 << bit;
+    }
+
+    /// Whether a judged span has this operation.
+    pub fn has_operation(&self, operation: OperationId) -> bool {
+        let (word, bit) = (operation as usize / 64, operation % 64);
+        self.operations.get(word).is_some_and(|bits| bits & 1 << bit != 0)
+    }
+
     /// Goes from a worker's operation numbers to sites.
     pub fn translate(&mut self, operations: &[u32], names: &Names) {
         for (mut place, texts) in std::mem::take(&mut self.texts) {
@@ -219,7 +284,14 @@ impl Observations {
     }
 
     /// Joins other observations.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
+        self.processes.drain(&mut other.processes);
+        if self.operations.len() < other.operations.len() {
+            self.operations.resize(other.operations.len(), 0);
+        }
+        for (own, bits) in self.operations.iter_mut().zip(&other.operations) {
+            *own |= bits;
+        }
         self.traces.extend(other.traces);
         for (set, count) in other.place_sets {
             *self.place_sets.entry(set).or_default() += count;
@@ -250,12 +322,19 @@ impl Observations {
         self.texts.get(place).into_iter().flatten().map(|text| &**text)
     }
 
+    /// The places of a rule with texts.
+    pub fn texts_of(&self, rule: &'static str) -> impl Iterator<Item = (&Place, &BTreeSet<Box<str>>)> {
+        let first = Place { rule, site: 0, variant: 0 };
+        let last = Place { rule, site: SiteId::MAX, variant: u32::MAX };
+        self.texts.range(first..=last)
+    }
+
     /// How many affected spans are kept a place.
     pub const fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// The traces in which something was seen, each once.
+    /// The traces in which something is wrong, each once.
     pub fn traces(&self) -> &[TraceId] {
         &self.traces
     }

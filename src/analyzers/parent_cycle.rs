@@ -1,9 +1,10 @@
 //! `parent-cycle`: spans that are, over one or more steps, their own parents.
 
 use super::observations::Observations;
-use super::{Analyzer, Case, Rule};
+use super::{Analyzer, Case, Rule, span_id_collision};
+use crate::causes::{self, Opinion};
 use crate::finding::{Evidence, Finding, label, rate};
-use crate::report::{RateUnit, Severity};
+use crate::report::{Confidence, RateUnit, Severity};
 use crate::trace::{Parent, TraceView};
 
 static RULE: Rule = Rule {
@@ -54,17 +55,23 @@ impl Analyzer for ParentCycle {
     /// One finding a service: what makes circles is the way the service makes ids.
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
         let groups = case.grouped_by_service(RULE.name, 0).into_iter();
+        let repeated = span_id_collision::repeated_ids(case);
         let findings = groups.map(|group| {
             let tally = &group.tally;
             let proof = Evidence::Cycle { spans: tally.count("cycle"), own_parents: tally.count("itself") };
             let title = format!("{} has spans that are their own ancestors", label(&case.side_of(&group)));
             let mut finding = case.about_service(&RULE, &group, title, proof);
             finding.rate = Some(rate(tally.spans, group.spans, RateUnit::Spans));
-            finding.decides = Some(
-                "Do the same span ids occur in other traces as well? Then the id generator is seeded."
-                    .to_owned(),
-            );
             finding.lower_when_rare();
+            let service = case.names.site(group.sites[0]).service;
+            let repeats = repeated.get(&service).copied().unwrap_or_default();
+            // A circle alone may be written by hand, or by what rewrites parent ids.
+            let confidence = if repeats > 0 { Confidence::High } else { Confidence::Medium };
+            let leading = Opinion { cause: &causes::SEEDED_IDS, confidence };
+            causes::blame(case.names, &mut finding, service, leading, Vec::new());
+            if let Some(evidence) = span_id_collision::not_random(case, repeats) {
+                finding.support.insert(0, evidence);
+            }
             finding
         });
         findings.collect()

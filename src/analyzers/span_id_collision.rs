@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::duplicate_span::is_version_of_head;
 use super::observations::Observations;
 use super::{Analyzer, Case, Rule};
+use crate::causes::{self, Opinion};
 use crate::corpus::sample::{Sampled, hash_span};
 use crate::finding::{Evidence, Finding, label, rate, side};
-use crate::report::{CheckNotPossible, RateUnit, Severity};
+use crate::model::{SpanId, TraceId};
+use crate::report::{CheckNotPossible, Confidence, RateUnit, Severity};
 use crate::store::{Facts, ServiceId};
 use crate::trace::{CopyKind, TraceView};
 
@@ -60,6 +62,8 @@ impl Analyzer for SpanIdCollision {
                 if trace.in_scope(index) && is_collision(trace, index) {
                     let tally = seen.span(RULE.name, COLLISION, trace, index);
                     tally.add("ids", u64::from(is_new));
+                    let head = &trace.spans[key.head as usize];
+                    tally.add("apart", u64::from(head.start_ns() != trace.spans[index].start_ns()));
                     is_new = false;
                 }
             }
@@ -85,16 +89,21 @@ impl Analyzer for SpanIdCollision {
             let title = format!("{} shares a span id with other spans", label(&case.side_of(&group)));
             let mut finding = case.about_service(&RULE, &group, title, proof);
             finding.rate = Some(rate(tally.spans, group.spans, RateUnit::Spans));
-            match repeated.remove(&case.names.site(group.sites[0]).service) {
-                Some(again) => {
-                    finding.corpus_traces = again.corpus_traces;
-                    finding.support.push(again.proof);
-                }
+            let service = case.names.site(group.sites[0]).service;
+            let again = repeated.remove(&service);
+            let repeats = ids + again.as_ref().map_or(0, |again| again.ids);
+            match again {
+                Some(again) => add_repeated(case, &mut finding, again),
                 None => finding.lower_when_rare(),
             }
+            blame_seed(case, &mut finding, service, repeats, tally.count("apart") > 0 || repeats > ids);
             findings.push(finding);
         }
-        findings.extend(repeated.into_values());
+        for (service, again) in repeated {
+            let mut finding = finding_of_service(case, &again);
+            blame_seed(case, &mut finding, service, again.ids, true);
+            findings.push(finding);
+        }
         findings
     }
 }
@@ -105,8 +114,93 @@ fn is_collision(trace: &TraceView<'_>, index: usize) -> bool {
     trace.copies[index] == CopyKind::Different && !is_partial && !is_version_of_head(trace, index)
 }
 
-/// A finding for each service whose ids occur in several traces.
-fn ids_in_many_traces(case: &Case<'_>) -> BTreeMap<ServiceId, Finding> {
+/// A probability that no run over any system should reach by chance, as a power of ten.
+const P_EXPONENT: u32 = 6;
+
+/// So many repeated ids exclude every other reason but that ids are no random numbers: single ones may be a
+/// span that something on the way wrote anew.
+const REPEATS_OF_A_SEED: u64 = 3;
+
+/// Names the cause where chance is excluded. `is_apart` says that spans with one id start at different
+/// times, which versions of one span do not.
+fn blame_seed(case: &Case<'_>, finding: &mut Finding, service: ServiceId, repeated: u64, is_apart: bool) {
+    let Some(evidence) = not_random(case, repeated) else { return };
+    finding.support.insert(0, evidence);
+    let opinion = |cause, confidence| Opinion { cause, confidence };
+    let (confidence, others) = match (is_apart, repeated >= REPEATS_OF_A_SEED) {
+        (true, true) => (Confidence::Certain, Vec::new()),
+        (true, false) => (Confidence::High, Vec::new()),
+        (false, _) => (Confidence::Medium, vec![opinion(&causes::DOUBLE_PIPELINE, Confidence::Medium)]),
+    };
+    causes::blame(case.names, finding, service, opinion(&causes::SEEDED_IDS, confidence), others);
+}
+
+/// That so many ids do not repeat by chance, if that is so.
+pub(super) fn not_random(case: &Case<'_>, repeated: u64) -> Option<Evidence> {
+    let spans = (0..case.names.sites.len() as u32).map(|site| case.corpus.profile(site).spans).sum();
+    let p_exponent = chance(repeated, spans);
+    (p_exponent >= P_EXPONENT).then_some(Evidence::NotRandom { repeated, spans, p_exponent })
+}
+
+/// The power of ten, without its minus, that bounds the probability of so many repetitions among random ids:
+/// n ids make n²/2 pairs, each equal with 1 in 2^64, so k repetitions have at most (n²/2^65)^k / k!.
+fn chance(repeated: u64, spans: u64) -> u32 {
+    let expected = (spans as f64).powi(2) / 2_f64.powi(65);
+    let repeated = repeated.min(1_000) as i32;
+    let factorial: f64 = (1..=repeated).map(|number| f64::from(number).log10()).sum();
+    (factorial - f64::from(repeated) * expected.max(f64::MIN_POSITIVE).log10()).clamp(0.0, 300.0) as u32
+}
+
+/// What is known of ids of a service that occur in several traces.
+struct Repeated {
+    /// Span ids.
+    ids: u64,
+    /// Most traces for one id.
+    most_traces: u64,
+    /// The spans with them, each once.
+    spans: Vec<Sampled>,
+}
+
+/// Adds the spans whose ids are in other traces as well to a finding about ids that collide within a trace.
+fn add_repeated(case: &Case<'_>, finding: &mut Finding, again: Repeated) {
+    // A span whose id collides within its trace is counted already: it is in the sketch twice.
+    let mut keys: BTreeMap<(TraceId, SpanId), u64> = BTreeMap::new();
+    for span in &again.spans {
+        *keys.entry((span.trace_id, span.span_id)).or_default() += 1;
+    }
+    let is_counted = |span: &Sampled| keys[&(span.trace_id, span.span_id)] > 1;
+    let counted: BTreeSet<TraceId> =
+        again.spans.iter().filter(|span| is_counted(span)).map(|span| span.trace_id).collect();
+    let new: Vec<Sampled> = again.spans.iter().filter(|span| !is_counted(span)).copied().collect();
+    let traces: BTreeSet<TraceId> = new.iter().map(|span| span.trace_id).collect();
+    finding.spans += new.len() as u64;
+    finding.occurrences_total = finding.spans;
+    finding.traces += traces.difference(&counted).count() as u64;
+    finding.first_ns = finding.first_ns.into_iter().chain(new.iter().map(|span| span.start_ns)).min();
+    finding.last_ns = finding.last_ns.into_iter().chain(new.iter().map(|span| span.start_ns)).max();
+    let known: BTreeSet<_> = finding.occurrences.iter().map(|span| (span.trace_id, span.span_id)).collect();
+    finding
+        .occurrences
+        .extend(new.into_iter().filter(|span| !known.contains(&(span.trace_id, span.span_id))));
+    finding.occurrences.sort_unstable();
+    finding.occurrences.truncate(case.seen.capacity());
+    finding.corpus_traces =
+        again.spans.iter().map(|span| span.trace_id).collect::<BTreeSet<_>>().into_iter().collect();
+    finding.support.push(Evidence::IdInManyTraces { ids: again.ids, most_traces: again.most_traces });
+}
+
+/// Services whose ids repeat, in one trace or in several, and how many do.
+pub(super) fn repeated_ids(case: &Case<'_>) -> BTreeMap<ServiceId, u64> {
+    let mut ids: BTreeMap<ServiceId, u64> =
+        ids_in_many_traces(case).into_iter().map(|(service, repeated)| (service, repeated.ids)).collect();
+    for (place, tally) in case.seen.of(RULE.name) {
+        *ids.entry(case.names.site(place.site).service).or_default() += tally.count("ids");
+    }
+    ids
+}
+
+/// The ids of each service that occur in several traces.
+fn ids_in_many_traces(case: &Case<'_>) -> BTreeMap<ServiceId, Repeated> {
     let repeated = case.corpus.span_ids.by_id().into_iter().filter_map(repetitions);
     let mut by_service: BTreeMap<ServiceId, Vec<Vec<Sampled>>> = BTreeMap::new();
     for occurrences in repeated {
@@ -114,13 +208,23 @@ fn ids_in_many_traces(case: &Case<'_>) -> BTreeMap<ServiceId, Finding> {
         for span in occurrences {
             of_service.entry(case.names.site(span.site).service).or_default().push(span);
         }
-        for (service, occurrences) in of_service.into_iter().filter(|(_, occurrences)| occurrences.len() > 1)
-        {
-            by_service.entry(service).or_default().push(occurrences);
+        for (service, occurrences) in of_service {
+            if distinct_traces(&occurrences) > 1 {
+                by_service.entry(service).or_default().push(occurrences);
+            }
         }
     }
     by_service.retain(|_, ids| ids.len() >= REPEATED_IDS_NEEDED);
-    by_service.into_iter().map(|(service, ids)| (service, finding_of_service(case, &ids))).collect()
+    let repeated = by_service.into_iter().map(|(service, ids)| {
+        let most_traces = ids.iter().map(|spans| distinct_traces(spans)).max().unwrap_or_default() as u64;
+        let mut spans: Vec<Sampled> = ids.iter().flatten().copied().collect();
+        for span in &mut spans {
+            span.hash = hash_span(span.trace_id, span.span_id);
+        }
+        spans.sort_unstable();
+        (service, Repeated { ids: ids.len() as u64, most_traces, spans })
+    });
+    repeated.collect()
 }
 
 /// The occurrences of an id if it is a random id that occurs in several traces. Traces that share
@@ -130,31 +234,28 @@ fn repetitions(mut occurrences: Vec<Sampled>) -> Option<Vec<Sampled>> {
         return None;
     }
     occurrences.sort_unstable_by_key(|span| (span.trace_id.low64(), span.trace_id, span.start_ns));
-    occurrences.dedup_by_key(|span| span.trace_id.low64());
     // One span under several trace ids, with one start, is a copied trace, not a repeated id.
     let first = occurrences[0].start_ns;
     let differ = occurrences.iter().any(|span| span.start_ns != first);
-    (occurrences.len() > 1 && differ).then_some(occurrences)
+    (distinct_traces(&occurrences) > 1 && differ).then_some(occurrences)
 }
 
-fn finding_of_service(case: &Case<'_>, ids: &[Vec<Sampled>]) -> Finding {
-    let most_traces = ids.iter().map(Vec::len).max().unwrap_or_default() as u64;
-    let mut occurrences: Vec<Sampled> = ids.iter().flatten().copied().collect();
-    let traces: BTreeSet<_> = occurrences.iter().map(|span| span.trace_id).collect();
-    let mut to = side(case.names, occurrences[0].site);
+/// How many traces the spans are in; they are sorted by the low 64 bits of the trace id.
+fn distinct_traces(spans: &[Sampled]) -> usize {
+    spans.chunk_by(|one, other| one.trace_id.low64() == other.trace_id.low64()).count()
+}
+
+fn finding_of_service(case: &Case<'_>, again: &Repeated) -> Finding {
+    let traces: BTreeSet<_> = again.spans.iter().map(|span| span.trace_id).collect();
+    let mut to = side(case.names, again.spans[0].site);
     (to.operation, to.kind) = (None, None);
-    let spans = occurrences.len() as u64;
-    let proof = Evidence::IdInManyTraces { ids: ids.len() as u64, most_traces };
+    let spans = again.spans.len() as u64;
+    let proof = Evidence::IdInManyTraces { ids: again.ids, most_traces: again.most_traces };
     let title = format!("{} makes span ids that come back in other traces", label(&to));
     let mut finding = Finding::between(&RULE, None, Some(to), spans, traces.len() as u64, title, proof);
-    finding.first_ns = occurrences.iter().map(|span| span.start_ns).min();
-    finding.last_ns = occurrences.iter().map(|span| span.start_ns).max();
-    for span in &mut occurrences {
-        span.hash = hash_span(span.trace_id, span.span_id);
-    }
-    occurrences.sort_unstable();
-    occurrences.truncate(case.seen.capacity());
-    finding.occurrences = occurrences;
+    finding.first_ns = again.spans.iter().map(|span| span.start_ns).min();
+    finding.last_ns = again.spans.iter().map(|span| span.start_ns).max();
+    finding.occurrences = again.spans.iter().take(case.seen.capacity()).copied().collect();
     finding.corpus_traces = traces.into_iter().collect();
     finding
 }
@@ -172,6 +273,27 @@ web  GET /   server  0..50  id=0000000000000001
 web  GET /   server  60..90  id=0000000000000001
 ",
         );
+    }
+
+    #[test]
+    fn chance_is_that_of_the_birthday_problem() {
+        // 5e9 ids make 1.25e19 pairs, about 0.68 of which are equal.
+        assert_eq!(super::chance(1, 5_000_000_000), 0);
+        assert_eq!(super::chance(1, 1_000_000), 7);
+        assert!(super::chance(3, 1_000) > 40);
+        assert_eq!(super::chance(0, 1_000), 0);
+    }
+
+    #[test]
+    fn one_span_that_was_rewritten_is_not_surely_a_seed() {
+        let findings = crate::analyzers::notation::analyse_text(
+            "
+web  GET /   server    0..50
+  web  SELECT 1  client    5..10  id=a
+  web  SELECT x  client    5..10  id=a
+",
+        );
+        assert_eq!(findings[0].cause.map(|opinion| opinion.confidence), Some(super::Confidence::Medium));
     }
 
     #[test]

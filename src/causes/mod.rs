@@ -11,16 +11,20 @@ pub(crate) mod clock_step;
 pub(crate) mod collector_refused;
 pub(crate) mod context_manager_missing;
 pub(crate) mod double_injection;
+pub(crate) mod double_pipeline;
 pub(crate) mod exit_without_flush;
 pub(crate) mod export_queue_overflow;
+pub(crate) mod export_retry;
 pub(crate) mod external_caller;
 pub(crate) mod header_stripped;
 pub(crate) mod hop_not_exported;
+pub(crate) mod library_not_instrumented;
 pub(crate) mod message_context_missing;
 pub(crate) mod process_crash;
 pub(crate) mod propagator_mismatch;
 pub(crate) mod sampler_mismatch;
 pub(crate) mod scope_filtered;
+pub(crate) mod seeded_ids;
 pub(crate) mod span_never_ended;
 pub(crate) mod tail_sampling_split;
 mod weighing;
@@ -28,7 +32,14 @@ pub(crate) mod window_edge;
 
 pub use weighing::explain;
 
+pub(crate) use double_pipeline::CAUSE as DOUBLE_PIPELINE;
+pub(crate) use export_retry::CAUSE as EXPORT_RETRY;
+pub(crate) use library_not_instrumented::CAUSE as LIBRARY_NOT_INSTRUMENTED;
+pub(crate) use seeded_ids::CAUSE as SEEDED_IDS;
+
+use crate::finding::Finding;
 use crate::report::{Confidence, Remedy};
+use crate::store::{Names, ServiceId};
 
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
@@ -39,16 +50,20 @@ pub static ALL: &[&Cause] = &[
     &collector_refused::CAUSE,
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,
+    &double_pipeline::CAUSE,
     &exit_without_flush::CAUSE,
     &export_queue_overflow::CAUSE,
+    &export_retry::CAUSE,
     &external_caller::CAUSE,
     &header_stripped::CAUSE,
     &hop_not_exported::CAUSE,
+    &library_not_instrumented::CAUSE,
     &message_context_missing::CAUSE,
     &process_crash::CAUSE,
     &propagator_mismatch::CAUSE,
     &sampler_mismatch::CAUSE,
     &scope_filtered::CAUSE,
+    &seeded_ids::CAUSE,
     &span_never_ended::CAUSE,
     &tail_sampling_split::CAUSE,
     &window_edge::CAUSE,
@@ -145,6 +160,25 @@ impl Cause {
             links: Vec::new(),
         }
     }
+}
+
+/// Gives a finding about one service its cause, and the remedy for the software of that service.
+pub(crate) fn blame(
+    names: &Names,
+    finding: &mut Finding,
+    service: ServiceId,
+    leading: Opinion,
+    others: Vec<Opinion>,
+) {
+    let of_service =
+        names.operations.iter().filter(|operation| names.site(operation.site).service == service);
+    let languages = of_service.map(|operation| &*names.resources[operation.resource as usize].sdk_language);
+    let scope = finding.scope.as_ref().map_or("", |scope| scope.name.as_str());
+    let software = Software { language: languages.max().unwrap_or_default(), scope };
+    finding.remedy = leading.cause.remedy(Software::default(), software);
+    finding.decides = Some(leading.cause.decides.to_owned());
+    finding.cause = Some(leading);
+    finding.other_causes = others;
 }
 
 /// The cause with this id.

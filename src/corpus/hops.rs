@@ -232,7 +232,7 @@ pub(super) fn mark_answered(trace: &TraceView<'_>, answered: &mut Vec<bool>) {
 /// A hash by which whole stretches of time are kept or left out, so that both sides of a hop are in
 /// the sample together: the stretch of 8.6 s decides first, within it that of 0.27 s, within it that
 /// of 8.4 ms, and only then the span.
-fn hash_in_time(start_ns: i64, span_hash: u64) -> u64 {
+pub fn hash_in_time(start_ns: i64, span_hash: u64) -> u64 {
     let stretch = |bits: u32| xxh64(&(start_ns >> bits).to_be_bytes(), u64::from(bits));
     stretch(33) & 0xffff_ff00_0000_0000
         | stretch(28) >> 24 & 0xff_ff00_0000

@@ -6,6 +6,7 @@ pub mod capability;
 pub mod ids;
 pub mod names;
 pub mod resource;
+pub mod sensitive;
 pub mod span;
 pub mod time;
 pub mod value;

@@ -8,8 +8,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::accounting::BlockFacts;
 use super::intern::Interner;
 use super::partition::{PARTITIONS, Rows, index_of};
-use super::record::{BoundaryRow, LinkRow, SpanRecord};
+use super::record::{BoundaryRow, Facts, LinkRow, SpanRecord};
 use crate::formats::{Block, Origin};
+use crate::model::sensitive::{self, Holder};
 use crate::model::{Attribute, Event, Link, Span, Value, boundary};
 
 /// What one worker has decoded.
@@ -19,8 +20,28 @@ pub struct WorkerStore {
     partitions: Vec<Rows>,
     finished: Vec<BlockFacts>,
     current: BlockFacts,
-    /// Resource number, scope number and resource hash by the serial of the current block.
-    origins: Vec<Option<(u32, u32, u64)>>,
+    /// What is known of the origins of the current block, by their serial.
+    origins: Vec<Option<KnownOrigin>>,
+}
+
+/// A resource and scope of the current block.
+#[derive(Clone, Copy, Debug)]
+struct KnownOrigin {
+    resource: u32,
+    scope: u32,
+    /// Hash of the attributes of the resource.
+    hash: u64,
+    /// Whether an attribute of the resource is sensitive.
+    is_sensitive: bool,
+}
+
+/// A span that was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// Worker-local operation number.
+    pub operation: u32,
+    /// Whether something in the span or its resource is sensitive.
+    pub is_sensitive: bool,
 }
 
 impl Default for WorkerStore {
@@ -57,13 +78,17 @@ impl WorkerStore {
         &mut self.current
     }
 
-    /// Takes a span in; returns its worker-local operation number and its packed source.
-    pub fn add(&mut self, span: &Span<'_>, origin: Origin<'_, '_>) -> (u32, u64) {
-        let (resource, scope, resource_hash) = self.origin(origin);
-        let operation = self.interner.operation(resource, scope, span.kind, &span.name);
+    /// Takes a span in.
+    pub fn add(&mut self, span: &Span<'_>, origin: Origin<'_, '_>) -> Added {
+        let origin = self.origin(origin);
+        let operation = self.interner.operation(origin.resource, origin.scope, span.kind, &span.name);
         let boundary = boundary::of_span(span);
-        let content = content_hash(span, resource_hash);
-        let record = SpanRecord::new(span, operation, content, self.current.input, boundary.is_some());
+        let content = content_hash(span, origin.hash);
+        let mut record = SpanRecord::new(span, operation, content, self.current.input, boundary.is_some());
+        let is_sensitive = origin.is_sensitive || sensitive::in_span(span).next().is_some();
+        if is_sensitive {
+            record.mark(Facts::SENSITIVE);
+        }
         let rows = &mut self.partitions[index_of(span.trace_id)];
         rows.spans.push(record);
         if let Some((boundary, identity)) = boundary {
@@ -86,21 +111,26 @@ impl WorkerStore {
         }
         self.current.spans += 1;
         self.current.timed(span.start_ns, span.end_ns);
-        (operation, record.source)
+        Added { operation, is_sensitive }
     }
 
-    fn origin(&mut self, origin: Origin<'_, '_>) -> (u32, u32, u64) {
+    fn origin(&mut self, origin: Origin<'_, '_>) -> KnownOrigin {
         if let Some(Some(known)) = self.origins.get(origin.serial) {
             return *known;
         }
-        let hash = attributes_hash(&origin.resource.attributes);
-        let resource = self.interner.resource(origin.resource, hash);
-        let scope = self.interner.scope(origin.scope);
+        let attributes = &origin.resource.attributes;
+        let hash = attributes_hash(attributes);
+        let known = KnownOrigin {
+            resource: self.interner.resource(origin.resource, hash),
+            scope: self.interner.scope(origin.scope),
+            hash,
+            is_sensitive: sensitive::in_attributes(attributes, Holder::Resource).next().is_some(),
+        };
         if self.origins.len() <= origin.serial {
             self.origins.resize(origin.serial + 1, None);
         }
-        self.origins[origin.serial] = Some((resource, scope, hash));
-        (resource, scope, hash)
+        self.origins[origin.serial] = Some(known);
+        known
     }
 
     pub(super) fn into_parts(self) -> (Interner, Vec<Rows>, Vec<BlockFacts>) {

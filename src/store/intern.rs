@@ -144,6 +144,8 @@ pub struct Names {
     pub sites: Vec<Site>,
     /// Boundaries.
     pub boundaries: Vec<Boundary<'static>>,
+    /// How many names the (service, kind, scope) of each site has, with [`NAME_CAP`] + 1 for more.
+    pub names_beside: Vec<usize>,
 }
 
 impl Names {
@@ -415,7 +417,13 @@ pub(super) fn merge(workers: &[Interner]) -> (Names, Vec<Translation>) {
         boundaries: worker.boundaries.iter().map(|item| position(&boundaries, item)).collect(),
     });
     let translations = translations.collect();
-    (Names { strings, resources, scopes, services, operations, sites, boundaries }, translations)
+    let mut names_beside = vec![0; sites.len()];
+    for draft in all() {
+        let names = &mut names_beside[position(&sites, &draft.site) as usize];
+        *names = (*names).max(draft.names_beside);
+    }
+    let names = Names { strings, resources, scopes, services, operations, sites, boundaries, names_beside };
+    (names, translations)
 }
 
 /// An operation with its final resource, scope and name.
@@ -424,6 +432,8 @@ struct Draft {
     scope: u32,
     name: Box<str>,
     site: Site,
+    /// How many names its group has.
+    names_beside: usize,
 }
 
 impl Interner {
@@ -432,11 +442,11 @@ impl Interner {
         resources: &[ResourceInfo],
         scopes: &[ScopeInfo],
         services: &[Service],
-        spellings: &BTreeMap<Group, Spelling>,
+        spellings: &BTreeMap<Group, (Spelling, usize)>,
     ) -> Vec<Draft> {
         let operations = self.operations.iter().map(|operation| {
             let group = self.group_of(operation);
-            let spelling = spellings.get(&group).copied().unwrap_or_default();
+            let (spelling, names_beside) = spellings.get(&group).copied().unwrap_or_default();
             let name = spelling.write(&operation.name);
             let site = Site {
                 service: position(services, &group.service),
@@ -450,6 +460,7 @@ impl Interner {
                 scope: position(scopes, &group.scope),
                 name,
                 site,
+                names_beside,
             }
         });
         operations.collect()
@@ -464,8 +475,8 @@ impl Interner {
     }
 }
 
-/// How the names of each group that is over the cap have to be written, over all workers.
-fn spellings(workers: &[Interner]) -> BTreeMap<Group, Spelling> {
+/// How the names of each group have to be written, and how many there are, over all workers.
+fn spellings(workers: &[Interner]) -> BTreeMap<Group, (Spelling, usize)> {
     let mut union: BTreeMap<Group, DistinctNames> = BTreeMap::new();
     for worker in workers {
         for operation in &worker.operations {
@@ -478,7 +489,11 @@ fn spellings(workers: &[Interner]) -> BTreeMap<Group, Spelling> {
             names.add(&operation.name);
         }
     }
-    union.into_iter().map(|(group, names)| (group, names.spelling)).collect()
+    let count = |names: &DistinctNames| match names.spelling {
+        Spelling::Full => names.seen.len(),
+        Spelling::Template | Spelling::One => NAME_CAP + 1,
+    };
+    union.into_iter().map(|(group, names)| (group, (names.spelling, count(&names)))).collect()
 }
 
 fn service_of(resource: &ResourceInfo) -> Service {

@@ -64,6 +64,8 @@ impl Facts {
     pub const SHARED: Self = Self(1 << 13);
     /// Has a parent span id.
     pub const HAS_PARENT: Self = Self(1 << 14);
+    /// Something in the span or its resource is sensitive ([`crate::model::sensitive`]).
+    pub const SENSITIVE: Self = Self(1 << 15);
 
     /// Whether all of these are set.
     pub const fn has(self, other: Self) -> bool {
@@ -121,6 +123,11 @@ impl SpanRecord {
             content,
             source: source(input, span.position),
         }
+    }
+
+    /// Adds a fact.
+    pub const fn mark(&mut self, fact: Facts) {
+        self.duration_and_facts |= fact.0 as u64;
     }
 
     /// Trace id.
