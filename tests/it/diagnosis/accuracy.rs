@@ -9,13 +9,13 @@ use tracemend::config::{Occurrences, Settings};
 use tracemend::formats::whole::WholeSpan;
 use tracemend::pipeline::{self, Session};
 use tracemend::progress::NoProgress;
-use tracemend::report::Report;
+use tracemend::report::{Confidence, Report, Severity, Side};
 use tracemend::sources;
 
 use super::ablation::{self, Ablation};
 use super::case::LabCase;
 use super::score::{Relinked, Score, Totals, score, score_of};
-use crate::encode::{FORMS, Form, otlp_lines, whole_spans};
+use crate::encode::{FORMS, otlp_lines, whole_spans};
 
 /// Calls that are open at a time on an edge, in the runs that are made.
 pub(crate) const IN_FLIGHT: [f64; 3] = [1.0, 10.0, 100.0];
@@ -169,43 +169,68 @@ OTLP has, or only this format.
 |---|---|---|---|---|---|---|---|---|---|
 ";
 
-/// What the same runs come to in a format, beside what they come to in OTLP.
-pub(crate) fn format_row(name: &str, form: Option<&Form>, runs: &[(LabCase, Report)]) -> String {
-    let mut totals = Totals::default();
-    let (mut less_sure, mut less, mut more) = (0, 0, 0);
-    for (case, otlp) in runs {
-        let other = form.map(|form| diagnose_bytes(&(form.write)(&spans_of(case))));
-        let report = other.as_ref().unwrap_or(otlp);
-        totals.add(&score(case, report), case.description.expect.silent);
+/// What the runs come to in a format, beside what they come to in OTLP.
+#[derive(Default)]
+struct InFormat {
+    totals: Totals,
+    less_sure: usize,
+    less: usize,
+    more: usize,
+}
+
+impl InFormat {
+    fn add(&mut self, case: &LabCase, otlp: &Report, report: &Report) {
+        self.totals.add(&score(case, report), case.description.expect.silent);
         let (before, after) = (places(otlp), places(report));
-        less_sure += after
-            .iter()
-            .filter(|(place, confidence)| before.get(*place).is_some_and(|before| before > *confidence))
-            .count();
-        less += before.keys().filter(|place| !after.contains_key(*place)).count();
-        more += after.keys().filter(|place| !before.contains_key(*place)).count();
+        let is_lower =
+            |place: &Place, sure: &Confidence| before.get(place).is_some_and(|before| before > sure);
+        self.less_sure += after.iter().filter(|(place, sure)| is_lower(place, sure)).count();
+        self.less += before.keys().filter(|place| !after.contains_key(*place)).count();
+        self.more += after.keys().filter(|place| !before.contains_key(*place)).count();
     }
-    format!(
-        "| {name} | {} | {} | {} | {} | {} | {} | {less_sure} | {less} | {more} |",
-        share(totals.named, totals.runs),
-        share(totals.top, totals.runs),
-        recall(&totals),
-        totals.noise,
-        relink(&totals),
-        share(totals.silent, totals.silent_runs),
-    )
+
+    fn row(&self, name: &str) -> String {
+        let totals = &self.totals;
+        format!(
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            share(totals.named, totals.runs),
+            share(totals.top, totals.runs),
+            recall(totals),
+            totals.noise,
+            relink(totals),
+            share(totals.silent, totals.silent_runs),
+            self.less_sure,
+            self.less,
+            self.more,
+        )
+    }
+}
+
+fn rows_in_formats(runs: &[(LabCase, Report)]) -> Vec<String> {
+    let form = |name: &str| FORMS.iter().find(|form| form.name == name).expect("a form of this name");
+    let forms = OTHER_FORMS.map(|(name, title)| (form(name), title));
+    let mut in_otlp = InFormat::default();
+    let mut in_others = OTHER_FORMS.map(|_| InFormat::default());
+    for (case, otlp) in runs {
+        in_otlp.add(case, otlp, otlp);
+        let spans = spans_of(case);
+        for ((form, _), in_other) in forms.iter().zip(&mut in_others) {
+            in_other.add(case, otlp, &diagnose_bytes(&(form.write)(&spans)));
+        }
+    }
+    let others = forms.iter().zip(&in_others).map(|((_, title), in_other)| in_other.row(title));
+    std::iter::once(in_otlp.row("OTLP JSON")).chain(others).collect()
 }
 
 type Place = (String, Option<String>, Option<String>);
 
 /// The findings that are heard, by rule and services, with their confidence.
-fn places(report: &Report) -> BTreeMap<Place, tracemend::report::Confidence> {
+fn places(report: &Report) -> BTreeMap<Place, Confidence> {
     let heard = report.findings.iter();
-    let heard = heard.filter(|finding| finding.severity >= tracemend::report::Severity::Warning);
+    let heard = heard.filter(|finding| finding.severity >= Severity::Warning);
     let mut places = BTreeMap::new();
     for finding in heard {
-        let service =
-            |side: &Option<tracemend::report::Side>| side.as_ref().and_then(|side| side.service.clone());
+        let service = |side: &Option<Side>| side.as_ref().and_then(|side| side.service.clone());
         let place = (finding.rule.clone(), service(&finding.from), service(&finding.to));
         let sure = places.entry(place).or_insert(finding.confidence);
         *sure = finding.confidence.max(*sure);
@@ -225,10 +250,8 @@ pub(crate) fn page(runs: &[(LabCase, Report)]) -> String {
         }
     }
     page.push_str(FORMATS);
-    writeln!(page, "{}", format_row("OTLP JSON", None, runs)).unwrap();
-    for (name, title) in OTHER_FORMS {
-        let form = FORMS.iter().find(|form| form.name == name).expect("a form of this name");
-        writeln!(page, "{}", format_row(title, Some(form), runs)).unwrap();
+    for row in rows_in_formats(runs) {
+        writeln!(page, "{row}").unwrap();
     }
     page
 }
