@@ -138,7 +138,7 @@ fn expect(rule: &str) -> Expect {
     Expect { rules: vec![rule.to_owned()], ..Expect::default() }
 }
 
-fn remove_an_operation(spans: Vec<WholeSpan>) -> Made {
+fn remove_an_operation(mut spans: Vec<WholeSpan>) -> Made {
     let run = Run::new(&spans);
     let edge = run.busiest();
     let is_removed = |whole: &WholeSpan| {
@@ -153,7 +153,7 @@ fn remove_an_operation(spans: Vec<WholeSpan>) -> Made {
             affected.push(run.affected(index, How::MissingParent, Some(parent), false));
         }
     }
-    let spans = spans.iter().filter(|whole| !is_removed(whole)).cloned().collect();
+    spans.retain(|whole| !is_removed(whole));
     let expect = Expect { service: services.into_iter().collect(), ..expect("orphan-span") };
     Made { spans, expect, affected }
 }
