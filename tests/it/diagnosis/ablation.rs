@@ -279,43 +279,77 @@ fn drop_parents(mut spans: Vec<WholeSpan>) -> Made {
     Made { spans, expect, affected }
 }
 
-/// Calls that are open at a time on the median edge of a run.
+/// Calls of its edge that are open when a call starts, itself among them: mean over the calls of an edge,
+/// and median over the edges.
 pub(crate) fn in_flight(spans: &[WholeSpan]) -> f64 {
-    let starts = || spans.iter().filter_map(|whole| whole.span.start_ns);
-    let length = starts().max().unwrap_or(0) - starts().min().unwrap_or(0);
-    median_busy_ns(spans).0 / (length.max(1)) as f64
-}
-
-/// Time in calls, ns, and number of calls of the median edge.
-fn median_busy_ns(spans: &[WholeSpan]) -> (f64, f64) {
     let run = Run::new(spans);
-    let busy = run.edges().into_iter().map(|edge| {
-        let durations = edge.hops.iter().filter_map(|(exit, _)| spans[*exit].span.duration_ns());
-        (durations.sum::<i64>() as f64, edge.hops.len() as f64)
+    let open = run.edges().into_iter().map(|edge| {
+        let times = |of: fn(&WholeSpan) -> Option<i64>| {
+            let mut times: Vec<i64> = edge.hops.iter().filter_map(|(exit, _)| of(&spans[*exit])).collect();
+            times.sort_unstable();
+            times
+        };
+        let (starts, ends) = (times(|whole| whole.span.start_ns), times(|whole| whole.span.end_ns));
+        let open = starts.iter().enumerate().map(|(before, start)| {
+            let over = ends.partition_point(|end| end < start);
+            (before + 1).saturating_sub(over)
+        });
+        open.sum::<usize>() as f64 / starts.len() as f64
     });
-    let mut busy: Vec<(f64, f64)> = busy.collect();
-    busy.sort_by(|one, other| one.0.total_cmp(&other.0));
-    busy[busy.len() / 2]
+    median(open.collect())
 }
 
-/// The same requests, so close together that as many calls are open at a time on the median edge. Where
-/// there are too few requests for that, there are copies of them with ids of their own. Traces that are
-/// linked stay together; the times inside them stay.
-pub(crate) fn fold(spans: &[WholeSpan], in_flight: f64) -> Vec<WholeSpan> {
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Time in calls, ns, and number of calls: medians over the edges.
+fn calls_of_an_edge(spans: &[WholeSpan]) -> (f64, f64) {
+    let edges = Run::new(spans).edges();
+    let busy_ns = edges.iter().map(|edge| {
+        let durations = edge.hops.iter().filter_map(|(exit, _)| spans[*exit].span.duration_ns());
+        durations.sum::<i64>() as f64
+    });
+    (median(busy_ns.collect()), median(edges.iter().map(|edge| edge.hops.len() as f64).collect()))
+}
+
+/// Spans beyond which no further copies are made.
+const MOST_SPANS: usize = 20_000;
+
+/// The same requests, so close together or so far apart that as many calls are open at a time. Where there
+/// are too few requests for that, there are copies of them with ids of their own. Traces that are linked stay
+/// together; the times inside them stay.
+pub(crate) fn fold(spans: &[WholeSpan], wanted: f64) -> Vec<WholeSpan> {
     // With three times as many calls as are open at once, calls still come and go.
     const CALLS_FOR_EACH_OPEN: f64 = 3.0;
-    let (busy_ns, calls) = median_busy_ns(spans);
-    let copies = (CALLS_FOR_EACH_OPEN * in_flight / calls).ceil().max(1.0);
-    let window_ns = (busy_ns * copies / in_flight) as i64;
-    let first_ns = spans.iter().filter_map(|whole| whole.span.start_ns).min().unwrap_or(0);
+    let (busy_ns, calls) = calls_of_an_edge(spans);
+    let mut copies = (CALLS_FOR_EACH_OPEN * wanted / calls).ceil().max(1.0);
+    loop {
+        let folded = fold_into(spans, copies as i64, (busy_ns * copies / wanted) as i64);
+        let found = in_flight(&folded);
+        // Traces that are longer than the window take their calls out of it again.
+        let more = (copies * wanted / found).ceil();
+        if found > wanted * 0.8 || more <= copies || spans.len() * more as usize > MOST_SPANS {
+            return folded;
+        }
+        copies = more;
+    }
+}
+
+fn fold_into(spans: &[WholeSpan], copies: i64, window_ns: i64) -> Vec<WholeSpan> {
     let starts = group_starts(spans);
+    let first_ns = starts.values().min().copied().unwrap_or(0);
+    let length_ns = starts.values().max().map_or(1, |last| (last - first_ns).max(1));
+    // A window longer than the run stretches it.
+    let stretch = (window_ns as f64 / length_ns as f64).max(1.0);
     let mut folded = Vec::with_capacity(spans.len() * copies as usize);
-    for copy in 0..copies as i64 {
+    for copy in 0..copies {
         for whole in spans {
             let start_ns = starts[&whole.span.trace_id];
-            let place = (start_ns - first_ns + window_ns * copy / copies as i64).rem_euclid(window_ns);
+            let place = ((start_ns - first_ns) as f64 * stretch) as i64 + window_ns / copies * copy;
             let mut whole = whole.clone();
-            move_by(&mut whole, first_ns + place - start_ns);
+            move_by(&mut whole, first_ns + place % window_ns - start_ns);
             if copy > 0 {
                 rename(&mut whole, copy);
             }

@@ -83,12 +83,12 @@ fn loud(report: &Report) -> usize {
 /// One row a cause (or rule, where no cause is asked for), and the sum.
 pub(crate) fn by_cause(runs: &[(LabCase, Report)]) -> String {
     let mut families: BTreeMap<&str, (Totals, usize)> = BTreeMap::new();
-    let mut all = (Totals::default(), 0);
+    let mut all = [(Totals::default(), 0), (Totals::default(), 0)];
     for (case, report) in runs {
         let family = case.name.split('/').next().unwrap_or_default();
-        let score = score(case, report);
-        for (totals, said) in [families.entry(family).or_default(), &mut all] {
-            totals.add(&score, case.description.expect.silent);
+        let (score, is_silent) = (score(case, report), case.description.expect.silent);
+        for (totals, said) in [families.entry(family).or_default(), &mut all[usize::from(is_silent)]] {
+            totals.add(&score, is_silent);
             *said += loud(report);
         }
     }
@@ -99,7 +99,9 @@ pub(crate) fn by_cause(runs: &[(LabCase, Report)]) -> String {
     for (family, (totals, said)) in families {
         writeln!(page, "{}", cause_row(&format!("`{family}`"), &totals, said)).unwrap();
     }
-    writeln!(page, "{}", cause_row("all", &all.0, all.1)).unwrap();
+    for (name, (totals, said)) in ["all with a fault", "all without"].into_iter().zip(all) {
+        writeln!(page, "{}", cause_row(name, &totals, said)).unwrap();
+    }
     page
 }
 
@@ -119,10 +121,11 @@ fn cause_row(name: &str, totals: &Totals, loud: usize) -> String {
 const CONCURRENCY: &str = "
 ## Under concurrency
 
-Made from the healthy runs: the requests are moved together until 1, 10 and 100 calls are open at a time on
-the median edge (with copies that have ids of their own, where there are too few), and one thing is done to
-the spans of the busiest edge. Two things have nothing to be said about them: nothing was done, or the export
-ended early. *in flight* is what came out.
+Made from the healthy runs: the requests are moved closer together or further apart for 1, 10 and 100 open
+calls on the median edge (with copies that have ids of their own, where there are too few), and one thing is
+done to the spans of the busiest edge. Two things have nothing to be said about them: nothing was done, or the
+export ended early. *in flight* is what came out: calls of an edge that are open when a call starts, itself
+among them.
 
 | what is done | services | in flight | spans | named | recall | noise | re-link |
 |---|---|---|---|---|---|---|---|
