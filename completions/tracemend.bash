@@ -71,7 +71,7 @@ _tracemend() {
 
     case "${cmd}" in
         tracemend)
-            opts="-o -q -v -h -V --input-format --max-depth --max-string --max-record --max-decompressed --spool-limit --service --since --from --to --env --trace-id --jaeger --signoz --operation --tag --min-duration --limit --max-spans --deadline --settle --tenant --tenant-header --bearer-token-file --basic-auth-file --api-key-file --header-file --insecure --threads --occurrences --fail-on --min-confidence --min-traces --max-rejects --allow-partial --exit-zero --ignore --format --output --report --top --trace-url --color --no-progress --quiet --verbose --help --version check show demo explain rules formats completions help"
+            opts="-o -q -v -h -V --input-format --max-depth --max-string --max-record --max-decompressed --spool-limit --service --since --from --to --env --trace-id --jaeger --signoz --operation --tag --min-duration --limit --max-spans --deadline --settle --tenant --tenant-header --bearer-token-file --basic-auth-file --api-key-file --header-file --insecure --threads --occurrences --fail-on --min-confidence --min-traces --max-rejects --allow-partial --exit-zero --ignore --format --output --report --top --trace-url --color --ascii --no-progress --quiet --verbose --relink --help --version check show demo explain rules formats completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,6 +241,10 @@ _tracemend() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --relink)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -249,7 +253,7 @@ _tracemend() {
             return 0
             ;;
         tracemend__subcmd__check)
-            opts="-o -q -v -h --input-format --max-depth --max-string --max-record --max-decompressed --spool-limit --service --since --from --to --env --trace-id --jaeger --signoz --operation --tag --min-duration --limit --max-spans --deadline --settle --tenant --tenant-header --bearer-token-file --basic-auth-file --api-key-file --header-file --insecure --threads --occurrences --fail-on --min-confidence --min-traces --max-rejects --allow-partial --exit-zero --ignore --format --output --report --top --trace-url --color --no-progress --quiet --verbose --help"
+            opts="-o -q -v -h --input-format --max-depth --max-string --max-record --max-decompressed --spool-limit --service --since --from --to --env --trace-id --jaeger --signoz --operation --tag --min-duration --limit --max-spans --deadline --settle --tenant --tenant-header --bearer-token-file --basic-auth-file --api-key-file --header-file --insecure --threads --occurrences --fail-on --min-confidence --min-traces --max-rejects --allow-partial --exit-zero --ignore --format --output --report --top --trace-url --color --ascii --no-progress --quiet --verbose --relink --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -419,6 +423,10 @@ _tracemend() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --relink)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -441,7 +449,7 @@ _tracemend() {
             return 0
             ;;
         tracemend__subcmd__demo)
-            opts="-o -q -v -h --format --output --report --top --trace-url --color --no-progress --quiet --verbose --help"
+            opts="-o -q -v -h --format --output --report --top --trace-url --color --ascii --no-progress --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -663,7 +671,7 @@ _tracemend() {
             return 0
             ;;
         tracemend__subcmd__show)
-            opts="-v -h --demo --input-format --max-depth --max-string --max-record --max-decompressed --spool-limit --service --since --from --to --env --jaeger --signoz --operation --tag --min-duration --limit --max-spans --deadline --settle --tenant --tenant-header --bearer-token-file --basic-auth-file --api-key-file --header-file --insecure --color --no-progress --verbose --help"
+            opts="-v -h --demo --input-format --max-depth --max-string --max-record --max-decompressed --spool-limit --service --since --from --to --env --jaeger --signoz --operation --tag --min-duration --limit --max-spans --deadline --settle --tenant --tenant-header --bearer-token-file --basic-auth-file --api-key-file --header-file --insecure --color --plain --ascii --no-progress --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_tracemend_global_optspecs
-    string join \n input-format= max-depth= max-string= max-record= max-decompressed= spool-limit= service= since= from= to= env= trace-id= jaeger= signoz= operation= tag= min-duration= limit= max-spans= deadline= settle= tenant= tenant-header= bearer-token-file= basic-auth-file= api-key-file= header-file= insecure threads= occurrences= fail-on= min-confidence= min-traces= max-rejects= allow-partial exit-zero ignore= format= o/output= report= top= trace-url= color= no-progress q/quiet v/verbose h/help V/version
+    string join \n input-format= max-depth= max-string= max-record= max-decompressed= spool-limit= service= since= from= to= env= trace-id= jaeger= signoz= operation= tag= min-duration= limit= max-spans= deadline= settle= tenant= tenant-header= bearer-token-file= basic-auth-file= api-key-file= header-file= insecure threads= occurrences= fail-on= min-confidence= min-traces= max-rejects= allow-partial exit-zero ignore= format= o/output= report= top= trace-url= color= ascii no-progress q/quiet v/verbose relink= h/help V/version
 end
 
 function __fish_tracemend_needs_command
@@ -95,9 +95,11 @@ complete -c tracemend -n "__fish_tracemend_needs_command" -l trace-url -d 'Page 
 complete -c tracemend -n "__fish_tracemend_needs_command" -l color -d 'Colour' -r -f -a "auto\t'On terminals, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c tracemend -n "__fish_tracemend_needs_command" -l relink -d 'Write every trace that has a finding, whole, as OTLP JSON lines, with each proposed parent as a span link' -r -F
 complete -c tracemend -n "__fish_tracemend_needs_command" -l insecure -d 'Believe any certificate'
 complete -c tracemend -n "__fish_tracemend_needs_command" -l allow-partial -d 'Judge partial input as if it were whole'
 complete -c tracemend -n "__fish_tracemend_needs_command" -l exit-zero -d 'Return 0 in place of 1; every other code stays'
+complete -c tracemend -n "__fish_tracemend_needs_command" -l ascii -d 'Draw with ASCII characters only'
 complete -c tracemend -n "__fish_tracemend_needs_command" -l no-progress -d 'No progress on stderr'
 complete -c tracemend -n "__fish_tracemend_needs_command" -s q -l quiet -d 'Less: -q prints findings only, -qq nothing'
 complete -c tracemend -n "__fish_tracemend_needs_command" -s v -l verbose -d 'More: every evidence, every input, longer examples, every request to a backend'
@@ -182,9 +184,11 @@ complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l trace-url 
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l color -d 'Colour' -r -f -a "auto\t'On terminals, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l relink -d 'Write every trace that has a finding, whole, as OTLP JSON lines, with each proposed parent as a span link' -r -F
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l insecure -d 'Believe any certificate'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l allow-partial -d 'Judge partial input as if it were whole'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l exit-zero -d 'Return 0 in place of 1; every other code stays'
+complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l ascii -d 'Draw with ASCII characters only'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -l no-progress -d 'No progress on stderr'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -s q -l quiet -d 'Less: -q prints findings only, -qq nothing'
 complete -c tracemend -n "__fish_tracemend_using_subcommand check" -s v -l verbose -d 'More: every evidence, every input, longer examples, every request to a backend'
@@ -241,6 +245,8 @@ always\t'Always'
 never\t'Never'"
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l demo -d 'Look into the sample that comes with the program'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l insecure -d 'Believe any certificate'
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l plain -d 'Draw the trace as it is in the data, without proposed parents'
+complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l ascii -d 'Draw with ASCII characters only'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -l no-progress -d 'No progress on stderr'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -s v -l verbose -d 'More: the attributes of every span, every request to a backend'
 complete -c tracemend -n "__fish_tracemend_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -254,6 +260,7 @@ complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -l trace-url -
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -l color -d 'Colour' -r -f -a "auto\t'On terminals, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -l ascii -d 'Draw with ASCII characters only'
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -l no-progress -d 'No progress on stderr'
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -s q -l quiet -d 'Less: -q prints findings only, -qq nothing'
 complete -c tracemend -n "__fish_tracemend_using_subcommand demo" -s v -l verbose -d 'More: every evidence, every input, longer examples, every request to a backend'

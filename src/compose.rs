@@ -18,6 +18,7 @@ use crate::model::time::rfc3339;
 use crate::model::value::first_of;
 use crate::model::{self, SpanId, TraceId, Value};
 use crate::read::ReadInput;
+use crate::relink;
 use crate::report::{
     self, Capabilities, Cause, ClockKind, Coverage, EdgeClock, Evidence, Exemplar, FindingState, Input,
     LimitReached, Location, NotJudged, Occurrence, PartialSource, RateUnit, Reject, RepairCount, Report,
@@ -396,13 +397,10 @@ impl Composer<'_> {
         let occurrences = spans.iter().map(|span| Occurrence {
             trace_id: span.trace_id.to_string(),
             span_id: span.span_id.to_string(),
-            proposed_parent: finding.proposed_parents.get(&(span.trace_id, span.span_id)).map(|parent| {
-                report::ProposedParent {
-                    trace_id: parent.trace_id.to_string(),
-                    span_id: parent.span_id.to_string(),
-                    confidence: parent.confidence,
-                }
-            }),
+            proposed_parent: finding
+                .proposed_parents
+                .get(&(span.trace_id, span.span_id))
+                .map(relink::in_report),
         });
         occurrences.collect()
     }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::Analysis;
 use crate::corpus::sample::Sampled;
-use crate::finding::Finding;
+use crate::finding::{Finding, ProposedParent};
 use crate::graph::{Node, NodeIndex, SpanGraph};
-use crate::model::time::rfc3339;
-use crate::model::{SpanId, SpanKind, TraceId};
+use crate::model::{SpanId, TraceId};
+use crate::relink;
+use crate::relink::spans::{self, MissingSpans};
 use crate::report::{Exemplar, ExemplarSpan};
+use crate::store::Store;
 use crate::store::partition::index_of_span;
 use crate::trace::{FlatPass, Parent, Scope, TraceView};
 
@@ -17,6 +19,10 @@ use crate::trace::{FlatPass, Parent, Scope, TraceView};
 const EXEMPLARS: [(std::ops::Range<usize>, usize); 2] = [(0..50, 3), (50..500, 1)];
 /// A trace up to this size is shown whole; a larger one is cut around the break to this size.
 const EXEMPLAR_SPANS: usize = 40;
+/// Of the trace of a proposed parent, the parent and this many spans above it are shown: the way the request
+/// came.
+const SPANS_ABOVE: usize = 10;
+
 fn most_exemplars(place: usize) -> usize {
     EXEMPLARS.iter().find(|(places, _)| places.contains(&place)).map_or(0, |(_, most)| *most)
 }
@@ -49,11 +55,15 @@ pub(crate) fn exemplars(analysis: &Analysis, trace_url: Option<&str>) -> Vec<Vec
         let Some((partition, records)) = analysis.store.trace(trace_id) else { continue };
         let mut pass = FlatPass::default();
         let Some(trace) = pass.run(&analysis.store.names, partition, records, &everything) else { continue };
-        let graph = SpanGraph::new(&trace);
+        let shown = ShownTrace {
+            graph: SpanGraph::new(&trace),
+            missing: MissingSpans::of(&trace, &analysis.corpus),
+            trace: &trace,
+            store: &analysis.store,
+        };
         for (number, leading) in leading {
-            let finding = &analysis.findings[number];
-            let break_in_trace = Break::new(&trace, finding, &leading);
-            let exemplar = exemplar(&trace, &graph, finding, &break_in_trace, trace_url);
+            let exemplar =
+                shown.exemplar(&Break::new(&trace, &analysis.findings[number], &leading), trace_url);
             found[number].push((leading.hash, exemplar));
         }
     }
@@ -70,22 +80,27 @@ fn page(template: Option<&str>, trace_id: TraceId) -> Option<String> {
 }
 
 /// The spans of one trace that a finding is about.
-struct Break {
+struct Break<'f> {
+    finding: &'f Finding,
     /// Record that leads.
     leading: Option<usize>,
     affected: BTreeSet<SpanId>,
     /// The parent that the leading span lost; its siblings that lost it too are part of the break.
     lost_parent: Option<SpanId>,
+    /// Where the leading span belongs.
+    proposed: Option<ProposedParent>,
 }
 
-impl Break {
-    fn new(trace: &TraceView<'_>, finding: &Finding, leading: &Sampled) -> Self {
+impl<'f> Break<'f> {
+    fn new(trace: &TraceView<'_>, finding: &'f Finding, leading: &Sampled) -> Self {
         let index = index_of_span(trace.spans, leading.span_id);
         let lost_parent = index
             .filter(|index| trace.parents[*index] == Parent::Missing)
             .and_then(|index| trace.spans[index].parent_id());
         let of_trace = finding.occurrences.iter().filter(|span| span.trace_id == trace.trace_id);
-        Self { leading: index, affected: of_trace.map(|span| span.span_id).collect(), lost_parent }
+        let proposed = finding.proposed_parents.get(&(leading.trace_id, leading.span_id)).copied();
+        let affected = of_trace.map(|span| span.span_id).collect();
+        Self { finding, leading: index, affected, lost_parent, proposed }
     }
 
     fn affects(&self, trace: &TraceView<'_>, node: Node) -> bool {
@@ -94,52 +109,93 @@ impl Break {
         self.affected.contains(&span.span_id())
             || (self.lost_parent.is_some() && span.parent_id() == self.lost_parent)
     }
-}
 
-fn exemplar(
-    trace: &TraceView<'_>,
-    graph: &SpanGraph,
-    finding: &Finding,
-    break_in_trace: &Break,
-    trace_url: Option<&str>,
-) -> Exemplar {
-    let start = break_in_trace.leading.and_then(|index| graph.node_of(index));
-    let kept = around(graph, start);
-    let spans = graph.in_tree_order_of(&kept).into_iter().map(|node| {
-        let node = graph.node(node);
-        let mut span = exemplar_span(trace, node, break_in_trace.affects(trace, node));
-        if matches!(node, Node::Missing(id) if Some(id) == break_in_trace.lost_parent) {
-            fill_missing(&mut span, finding);
+    /// The proposed parent of a node. A missing parent that is not the proposed one stays between the two.
+    fn proposal(&self, trace: &TraceView<'_>, node: Node) -> Option<ProposedParent> {
+        let keeps_missing = self.proposed.is_some_and(|parent| Some(parent.span_id) != self.lost_parent);
+        match node {
+            Node::Missing(span_id) => {
+                self.proposed.filter(|_| keeps_missing && Some(span_id) == self.lost_parent)
+            }
+            Node::Span(index) => {
+                let span = &trace.spans[index as usize];
+                let is_below_missing = self.lost_parent.is_some() && span.parent_id() == self.lost_parent;
+                let own = self.finding.proposed_parents.get(&(trace.trace_id, span.span_id())).copied();
+                own.filter(|_| !(is_below_missing && keeps_missing))
+            }
         }
-        span
-    });
-    Exemplar {
-        trace_id: trace.trace_id.to_string(),
-        url: page(trace_url, trace.trace_id),
-        cut: kept.len() < graph.len(),
-        spans: spans.collect(),
     }
 }
 
-/// Gives a placeholder what the finding concludes about the missing span.
-fn fill_missing(span: &mut ExemplarSpan, finding: &Finding) {
-    let Some(from) = finding.from.as_ref().filter(|from| from.inferred) else { return };
-    span.service.clone_from(&from.service);
-    span.operation.clone_from(&from.operation);
-    span.kind.clone_from(&from.kind);
+/// A trace from which exemplars are cut.
+struct ShownTrace<'t> {
+    graph: SpanGraph,
+    missing: MissingSpans,
+    trace: &'t TraceView<'t>,
+    store: &'t Store,
 }
 
-/// The nodes nearest to a span: the way up first, because it leads to the break, then rings of
-/// children.
-fn around(graph: &SpanGraph, start: Option<NodeIndex>) -> BTreeSet<NodeIndex> {
+impl ShownTrace<'_> {
+    fn exemplar(&self, break_in_trace: &Break<'_>, trace_url: Option<&str>) -> Exemplar {
+        let trace = self.trace;
+        let leading = break_in_trace.leading.and_then(|index| self.graph.node_of(index));
+        let parent = break_in_trace.proposed.filter(|parent| parent.trace_id == trace.trace_id);
+        let parent = parent
+            .and_then(|parent| index_of_span(trace.spans, parent.span_id))
+            .and_then(|index| self.graph.node_of(index));
+        let kept = around(&self.graph, leading, parent);
+        let (mut spans, is_cut_above) = self.above(break_in_trace);
+        for node in self.graph.in_tree_order_of(&kept) {
+            let node = self.graph.node(node);
+            let mut span = spans::node(trace, &self.missing, node, break_in_trace.affects(trace, node));
+            if let Some(parent) = break_in_trace.proposal(trace, node) {
+                let record = spans::record(self.store, parent.trace_id, parent.span_id);
+                spans::propose(&mut span, relink::in_report(&parent), record);
+            }
+            spans.push(span);
+        }
+        Exemplar {
+            trace_id: trace.trace_id.to_string(),
+            url: page(trace_url, trace.trace_id),
+            cut: is_cut_above || kept.len() < self.graph.len(),
+            spans,
+        }
+    }
+
+    /// The proposed parent in another trace and what is above it, the highest first, and whether that trace
+    /// has more.
+    fn above(&self, break_in_trace: &Break<'_>) -> (Vec<ExemplarSpan>, bool) {
+        let parent = break_in_trace.proposed.filter(|parent| parent.trace_id != self.trace.trace_id);
+        let Some((_, records)) = parent.and_then(|parent| self.store.trace(parent.trace_id)) else {
+            return (Vec::new(), false);
+        };
+        let mut next = parent.map(|parent| parent.span_id);
+        let mut seen = BTreeSet::new();
+        let mut spans = Vec::new();
+        while let Some(span_id) = next.filter(|span_id| spans.len() <= SPANS_ABOVE && seen.insert(*span_id)) {
+            let Some(index) = index_of_span(records, span_id) else { break };
+            spans.push(spans::span(&self.store.names, &records[index], false));
+            next = records[index].parent_id();
+        }
+        spans.reverse();
+        let is_cut = spans.len() < records.len();
+        (spans, is_cut)
+    }
+}
+
+/// The nodes nearest to a span: the way up first, because it leads to the break, then that from its proposed
+/// parent, then rings of children.
+fn around(graph: &SpanGraph, start: Option<NodeIndex>, parent: Option<NodeIndex>) -> BTreeSet<NodeIndex> {
     if graph.len() <= EXEMPLAR_SPANS {
         return graph.nodes().collect();
     }
     let mut kept = BTreeSet::new();
-    let mut above = start;
-    while let Some(node) = above.filter(|_| kept.len() < EXEMPLAR_SPANS / 2) {
-        kept.insert(node);
-        above = graph.parent(node);
+    for (start, most) in [(start, EXEMPLAR_SPANS / 2), (parent, EXEMPLAR_SPANS * 3 / 4)] {
+        let mut above = start;
+        while let Some(node) = above.filter(|_| kept.len() < most) {
+            kept.insert(node);
+            above = graph.parent(node);
+        }
     }
     let mut ring: Vec<NodeIndex> = start.into_iter().chain(kept.iter().copied()).collect();
     while !ring.is_empty() && kept.len() < EXEMPLAR_SPANS {
@@ -154,44 +210,4 @@ fn around(graph: &SpanGraph, start: Option<NodeIndex>) -> BTreeSet<NodeIndex> {
         ring = next;
     }
     kept
-}
-
-/// A node of a trace as it stands in the report.
-pub(crate) fn exemplar_span(trace: &TraceView<'_>, node: Node, affected: bool) -> ExemplarSpan {
-    let index = match node {
-        Node::Span(index) => index as usize,
-        Node::Missing(span_id) => return placeholder(span_id),
-    };
-    let span = &trace.spans[index];
-    let service = &trace.names.resource_of(span.operation).service;
-    let kind = trace.kind(index);
-    ExemplarSpan {
-        span_id: span.span_id().to_string(),
-        parent_id: span.parent_id().map(|parent| parent.to_string()),
-        service: (!service.is_empty()).then(|| service.to_string()),
-        operation: Some(trace.names.name_of(span.operation).to_owned()),
-        kind: (kind != SpanKind::Unspecified).then(|| kind.as_str().to_owned()),
-        start: (span.start_ns() != 0).then(|| rfc3339(span.start_ns())),
-        duration_ns: span.is_timed().then(|| span.duration_ns()),
-        status: Some(span.status().as_str().to_owned()),
-        missing: false,
-        proposed: false,
-        affected,
-    }
-}
-
-fn placeholder(span_id: SpanId) -> ExemplarSpan {
-    ExemplarSpan {
-        span_id: span_id.to_string(),
-        parent_id: None,
-        service: None,
-        operation: None,
-        kind: None,
-        start: None,
-        duration_ns: None,
-        status: None,
-        missing: true,
-        proposed: false,
-        affected: false,
-    }
 }

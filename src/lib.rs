@@ -26,6 +26,7 @@ pub mod model;
 pub mod pipeline;
 pub mod progress;
 pub mod read;
+mod relink;
 pub mod render;
 pub mod report;
 pub mod shown;

@@ -1,6 +1,7 @@
 //! From settings to report: reads the inputs, analyses, judges, composes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
@@ -9,19 +10,23 @@ use crate::analyzers::InputAbility;
 use crate::compose::{self, Lines, ReadingsOfRun};
 use crate::config::{Filter, Occurrences, Settings};
 use crate::exemplars;
+use crate::exit::Exit;
 use crate::formats::whole::{self, WholeSpan, WholeSpans};
 use crate::formats::{self, Block};
 use crate::model::{SpanId, TraceId};
 use crate::progress::Progress;
 use crate::read::{self, ReadInput, ReadOptions};
-use crate::report::Report;
-use crate::shown::{self, ShowOutcome};
+use crate::relink::{Proposals, joined, writer};
+use crate::report::{Reason, Report, Verdict};
+use crate::shown::{self, Drawn, ShowOutcome};
 use crate::sources::lines::line_numbers;
 use crate::sources::reread::{Wanted, reread, reread_from};
 use crate::sources::spool::Spool;
 use crate::sources::{Expanded, Input, InputKind};
 use crate::store::Store;
 use crate::trace::Scope;
+
+pub use crate::relink::writer::{RelinkError, Relinked};
 
 /// What accompanies a run: who listens, and who may end it.
 #[derive(Clone, Copy)]
@@ -40,25 +45,37 @@ pub fn memory_input(path: &str, bytes: &'static [u8]) -> Expanded {
 
 /// Reads the inputs, analyses them and composes the report.
 pub fn run(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
-    on_threads(settings, || run_here(inputs, settings, session))
+    on_threads(settings, || examine(inputs, settings, settings.occurrences, session).report(settings))
 }
 
-fn run_here(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Report {
-    let mut examined = examine(inputs, settings, session);
-    let wanted = exemplars::wanted_whole(&examined.analysis);
-    let (whole, not_kept) = examined.read_whole(&wanted, Senders::NotNeeded, settings);
-    let lines = examined.lines();
-    let readings = ReadingsOfRun {
-        inputs: &examined.inputs,
-        failures: std::mem::take(&mut examined.failures),
-        damaged_inputs: examined.damaged_inputs,
-        skipped_files: examined.skipped_files,
-        interrupted: examined.interrupted,
-        attributes_not_kept: not_kept,
-        lines,
-    };
-    compose::report(&examined.analysis, readings, settings, &whole)
+/// The same, and writes every trace in which a finding is seen, whole, with the proposed parents as span
+/// links. What goes wrong with that makes the verdict an error.
+pub fn run_and_relink(
+    inputs: Expanded,
+    settings: &Settings,
+    session: Session<'_>,
+    out: &mut (dyn Write + Send),
+) -> (Report, Result<Relinked, RelinkError>) {
+    on_threads(settings, || {
+        // The report lists what it lists anyway; here every affected span is needed.
+        let mut examined = examine(inputs, settings, Occurrences::All, session);
+        let mut report = examined.report(settings);
+        let Examined { analysis, inputs, spool, .. } = &mut examined;
+        let relinked = writer::write(analysis, inputs, spool, &settings.limits, out);
+        if let Err(error) = &relinked {
+            let message = format!("what --relink writes {error}");
+            report.reasons.push(Reason { code: RELINK_FAILED.to_owned(), message });
+            report.verdict = Verdict::Error;
+            if report.exit_code != Exit::Interrupted.code() {
+                report.exit_code = Exit::Error.code();
+            }
+        }
+        (report, relinked)
+    })
 }
+
+/// Code of the reason that traces could not be written.
+pub const RELINK_FAILED: &str = "relink-failed";
 
 /// Finds one trace by the beginning of its id, or by its low 64 bits. Also says which named inputs
 /// could not be read.
@@ -67,10 +84,9 @@ pub fn show(
     inputs: Expanded,
     settings: &Settings,
     session: Session<'_>,
+    drawn: Drawn,
 ) -> (ShowOutcome, Vec<String>) {
-    // Every affected span is kept: any of them may be in the trace that is wanted.
-    let settings = &Settings { occurrences: Occurrences::All, ..settings.clone() };
-    on_threads(settings, || show_here(prefix, inputs, settings, session))
+    on_threads(settings, || show_here(prefix, inputs, settings, session, drawn))
 }
 
 fn show_here(
@@ -78,19 +94,27 @@ fn show_here(
     inputs: Expanded,
     settings: &Settings,
     session: Session<'_>,
+    drawn: Drawn,
 ) -> (ShowOutcome, Vec<String>) {
-    let mut examined = examine(inputs, settings, session);
+    // Every affected span is kept: any of them may be in the trace that is wanted.
+    let mut examined = examine(inputs, settings, Occurrences::All, session);
     let failures = std::mem::take(&mut examined.failures);
     let found = match shown::find(prefix, &examined.analysis.store) {
         Ok(found) => found,
         Err(outcome) => return (outcome, failures),
     };
-    let wanted = match examined.analysis.store.trace(found) {
-        Some((_, records)) => records.iter().map(|record| (found, record.span_id())).collect(),
-        None => BTreeSet::new(),
+    let findings = std::mem::take(&mut examined.analysis.findings);
+    let proposals = match drawn {
+        Drawn::Relinked => Proposals::of(&findings),
+        Drawn::AsExported => Proposals::default(),
     };
+    let connected = joined::connected(found, &proposals, &examined.analysis.store);
+    let store = &examined.analysis.store;
+    let records = connected.traces.iter().filter_map(|trace_id| store.trace(*trace_id));
+    let records = records.flat_map(|(_, records)| records);
+    let wanted = records.map(|record| (record.trace_id(), record.span_id())).collect();
     let (whole, _) = examined.read_whole(&wanted, Senders::Needed, settings);
-    (shown::show(found, &examined.analysis, &whole), failures)
+    (shown::show(&connected, &proposals, &findings, &examined.analysis, &whole), failures)
 }
 
 /// Inputs that were read and analysed.
@@ -118,8 +142,13 @@ fn on_threads<T: Send>(settings: &Settings, work: impl FnOnce() -> T + Send) -> 
     }
 }
 
-fn examine(inputs: Expanded, settings: &Settings, session: Session<'_>) -> Examined {
-    let capacity = match settings.occurrences {
+fn examine(
+    inputs: Expanded,
+    settings: &Settings,
+    occurrences: Occurrences,
+    session: Session<'_>,
+) -> Examined {
+    let capacity = match occurrences {
         Occurrences::First(count) => count.max(compose::SAMPLE),
         Occurrences::All => usize::MAX,
     };
@@ -162,6 +191,22 @@ enum Senders {
 type Whole = BTreeMap<(TraceId, SpanId), WholeSpan>;
 
 impl Examined {
+    fn report(&mut self, settings: &Settings) -> Report {
+        let wanted = exemplars::wanted_whole(&self.analysis);
+        let (whole, not_kept) = self.read_whole(&wanted, Senders::NotNeeded, settings);
+        let lines = self.lines();
+        let readings = ReadingsOfRun {
+            inputs: &self.inputs,
+            failures: std::mem::take(&mut self.failures),
+            damaged_inputs: self.damaged_inputs,
+            skipped_files: self.skipped_files,
+            interrupted: self.interrupted,
+            attributes_not_kept: not_kept,
+            lines,
+        };
+        compose::report(&self.analysis, readings, settings, &whole)
+    }
+
     /// Reads spans a second time, whole. Also says of which inputs that was not possible.
     fn read_whole(
         &mut self,
@@ -294,11 +339,8 @@ fn scope(filter: &Filter, store: &Store) -> Scope {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
     use crate::progress::NoProgress;
-    use crate::report::Verdict;
 
     static GOES_ON: AtomicBool = AtomicBool::new(false);
 

@@ -721,7 +721,8 @@ pub struct Location {
     pub kind: String,
 }
 
-/// A trace in which the break can be seen.
+/// A trace in which the break can be seen. Where the diagnosis proposes a parent in another trace, that
+/// parent and what is above it are among the spans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exemplar {
@@ -731,7 +732,7 @@ pub struct Exemplar {
     pub url: Option<String>,
     /// Whether spans were left out.
     pub cut: bool,
-    /// Spans in tree order, parents before children.
+    /// Spans in tree order with the proposed parents, parents before children.
     pub spans: Vec<ExemplarSpan>,
 }
 
@@ -739,9 +740,12 @@ pub struct Exemplar {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ExemplarSpan {
+    /// Trace id.
+    #[serde(default)]
+    pub trace_id: Option<String>,
     /// Span id.
     pub span_id: String,
-    /// Parent span id.
+    /// Parent span id as recorded.
     pub parent_id: Option<String>,
     /// Service.
     pub service: Option<String>,
@@ -757,10 +761,32 @@ pub struct ExemplarSpan {
     pub status: Option<String>,
     /// A placeholder for a span that is not in the data.
     pub missing: bool,
-    /// The parent is a proposal.
+    /// The parent is a proposal: `proposed_parent`, not `parent_id`.
     pub proposed: bool,
+    /// Where the span belongs, if that can be told.
+    #[serde(default)]
+    pub proposed_parent: Option<ProposedParent>,
+    /// What is concluded about the times of a missing span; its service, operation and kind are those of
+    /// the parent that such children have in other traces.
+    #[serde(default)]
+    pub inferred: Option<InferredTimes>,
     /// One of the spans that the finding is about.
     pub affected: bool,
+}
+
+/// Bounds of the time of a span that is not in the data. A span starts no later than its children, and,
+/// if it waits for them, ends no earlier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct InferredTimes {
+    /// Earliest start of its children.
+    pub first_child_start: Option<String>,
+    /// Latest end of its children.
+    pub last_child_end: Option<String>,
+    /// Start of the span that it is proposed to lie in.
+    pub enclosing_start: Option<String>,
+    /// End of the span that it is proposed to lie in.
+    pub enclosing_end: Option<String>,
 }
 
 /// An affected span.

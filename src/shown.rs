@@ -1,20 +1,28 @@
-//! One trace for `show`: its tree, and at each span what is known about it.
+//! One trace for `show`: its tree, with what the diagnosis would attach to it, and at each span what is known
+//! about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::Analysis;
-use crate::exemplars::exemplar_span;
-use crate::finding::side;
+use crate::finding::{Finding, label, side};
 use crate::formats::whole::WholeSpan;
-use crate::graph::{Node, SpanGraph};
-use crate::model::time::human_duration;
 use crate::model::{SpanId, StatusCode, TraceId};
-use crate::report::{ExemplarSpan, Side};
-use crate::store::{SpanRecord, Store};
-use crate::trace::{FlatPass, Parent, Scope, TraceView};
+use crate::relink::joined::{self, Connected, Joined};
+use crate::relink::{Proposals, spans};
+use crate::report::ExemplarSpan;
+use crate::store::Store;
 
 /// Ids that are named when an id is not found or not unique.
 const IDS_NAMED: usize = 5;
+
+/// How a trace is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// As it would be with the proposed parents.
+    Relinked,
+    /// As it is in the data.
+    AsExported,
+}
 
 /// What `show` found.
 #[derive(Clone, Debug)]
@@ -32,7 +40,11 @@ pub enum ShowOutcome {
 pub struct ShownTrace {
     /// Trace id.
     pub trace_id: String,
-    /// Its spans in tree order, missing parents among them.
+    /// Other traces of which spans are among these, because a parent is proposed.
+    pub attached: Vec<String>,
+    /// Traces that belong to it as well and are too many.
+    pub traces_left_out: usize,
+    /// Its spans in tree order with the proposed parents, missing parents among them.
     pub spans: Vec<ExemplarSpan>,
     /// What is known about a span: its place in the list, and one line.
     pub notes: Vec<(usize, String)>,
@@ -75,93 +87,65 @@ fn nearest(prefix: &str, store: &Store) -> Vec<String> {
     texts(&ids.into_iter().map(|(_, id)| id).collect::<Vec<_>>())
 }
 
-/// Draws up a trace.
+/// Draws up a trace with those that are connected with it.
 pub(crate) fn show(
-    trace_id: TraceId,
+    connected: &Connected,
+    proposals: &Proposals<'_>,
+    findings: &[Finding],
     analysis: &Analysis,
     whole: &BTreeMap<(TraceId, SpanId), WholeSpan>,
 ) -> ShowOutcome {
-    let Some((partition, records)) = analysis.store.trace(trace_id) else {
-        return ShowOutcome::Unknown(Vec::new());
-    };
-    let mut pass = FlatPass::default();
-    let everything = Scope::default();
-    let Some(trace) = pass.run(&analysis.store.names, partition, records, &everything) else {
-        return ShowOutcome::Unknown(Vec::new());
-    };
-    let findings = findings_by_span(&trace, analysis);
-    let graph = SpanGraph::new(&trace);
-    let mut shown = ShownTrace { trace_id: trace_id.to_string(), ..ShownTrace::default() };
-    for (node, _) in graph.in_tree_order() {
-        let place = shown.spans.len();
-        match graph.node(node) {
-            Node::Missing(span_id) => {
-                let mut placeholder = exemplar_span(&trace, Node::Missing(span_id), false);
-                if let Some(usual) = usual_span(&trace, analysis, span_id) {
-                    placeholder.service = usual.service;
-                    placeholder.operation = usual.operation;
-                    placeholder.kind = usual.kind;
-                }
-                shown.notes.extend(about_missing(&trace, &placeholder, span_id).map(|note| (place, note)));
-                shown.spans.push(placeholder);
-                shown.attributes.push(Vec::new());
-            }
-            Node::Span(index) => {
-                let id = trace.spans[index as usize].span_id();
-                let about = findings.get(&id).map(Vec::as_slice).unwrap_or_default();
-                shown.spans.push(exemplar_span(&trace, Node::Span(index), !about.is_empty()));
-                shown.notes.extend(about.iter().map(|note| (place, note.clone())));
-                let whole = whole.get(&(trace_id, id));
-                shown.notes.extend(whole.and_then(error_message).map(|note| (place, note)));
-                let warnings = whole.map(|whole| whole.span.warnings.as_slice()).unwrap_or_default();
-                shown.notes.extend(warnings.iter().map(|text| (place, format!("the backend: {text}"))));
-                shown.attributes.push(whole.map(attribute_lines).unwrap_or_default());
-            }
-        }
+    let joined = joined::join(&connected.traces, proposals, analysis);
+    let findings = findings_by_span(&connected.traces, findings);
+    let trace_id = connected.traces.first().map(ToString::to_string).unwrap_or_default();
+    let mut shown = ShownTrace { trace_id, traces_left_out: connected.left_out, ..ShownTrace::default() };
+    for (place, Joined { mut span, key, note, proposed }) in joined.into_iter().enumerate() {
+        let about = key.and_then(|key| findings.get(&key)).map(Vec::as_slice).unwrap_or_default();
+        span.affected = !about.is_empty();
+        let whole = key.and_then(|key| whole.get(&key));
+        let warnings = whole.map(|whole| whole.span.warnings.as_slice()).unwrap_or_default();
+        let notes = note
+            .into_iter()
+            .chain(about.iter().cloned())
+            .chain(proposed.and_then(|parent| proposal_note(&span, parent, analysis)));
+        let notes = notes.chain(whole.and_then(error_message));
+        let notes = notes.chain(warnings.iter().map(|text| format!("the backend: {text}")));
+        shown.notes.extend(notes.map(|note| (place, note)));
+        shown.attributes.push(whole.map(attribute_lines).unwrap_or_default());
+        shown.spans.push(span);
     }
+    let others = shown.spans.iter().filter_map(|span| span.trace_id.as_ref());
+    let others: BTreeSet<&String> = others.filter(|other| **other != shown.trace_id).collect();
+    shown.attached = others.into_iter().cloned().collect();
     ShowOutcome::Found(Box::new(shown))
 }
 
 /// Findings at the spans they concern, one line each.
-fn findings_by_span(trace: &TraceView<'_>, analysis: &Analysis) -> BTreeMap<SpanId, Vec<String>> {
-    let mut by_span: BTreeMap<SpanId, Vec<String>> = BTreeMap::new();
-    for finding in &analysis.findings {
-        for span in finding.occurrences.iter().filter(|span| span.trace_id == trace.trace_id) {
-            let note = format!("{}: {}", finding.rule.name, finding.rule.summary);
-            by_span.entry(span.span_id).or_default().push(note);
+fn findings_by_span(traces: &[TraceId], findings: &[Finding]) -> BTreeMap<(TraceId, SpanId), Vec<String>> {
+    let traces: BTreeSet<&TraceId> = traces.iter().collect();
+    let mut by_span: BTreeMap<(TraceId, SpanId), Vec<String>> = BTreeMap::new();
+    for finding in findings {
+        let cause = finding.cause.as_ref().map_or_else(String::new, |opinion| {
+            format!(" {} ({}): {}", opinion.cause.id, opinion.confidence.as_str(), opinion.cause.summary)
+        });
+        for span in finding.occurrences.iter().filter(|span| traces.contains(&span.trace_id)) {
+            let note = format!("{}: {}{cause}", finding.rule.name, finding.rule.summary);
+            by_span.entry((span.trace_id, span.span_id)).or_default().push(note);
         }
     }
     by_span
 }
 
-/// The children of a span that is not there.
-fn orphans_of<'t>(trace: &'t TraceView<'_>, span_id: SpanId) -> impl Iterator<Item = &'t SpanRecord> {
-    let orphans = trace.nodes().filter(move |(index, span)| {
-        trace.parents[*index] == Parent::Missing && span.parent_id() == Some(span_id)
-    });
-    orphans.map(|(_, span)| span)
-}
-
-/// What stands in other traces where this one lacks a span.
-fn usual_span(trace: &TraceView<'_>, analysis: &Analysis, span_id: SpanId) -> Option<Side> {
-    orphans_of(trace, span_id).find_map(|span| {
-        let (parent, _) = analysis.corpus.usual_parent(trace.names.site_of(span.operation))?;
-        Some(side(trace.names, parent))
-    })
-}
-
-/// What the other traces and the children tell about a span that is not there.
-fn about_missing(trace: &TraceView<'_>, placeholder: &ExemplarSpan, span_id: SpanId) -> Option<String> {
-    let start = orphans_of(trace, span_id).map(SpanRecord::start_ns).min()?;
-    let end = orphans_of(trace, span_id).map(SpanRecord::end_ns).max()?;
-    let process = match orphans_of(trace, span_id).find_map(SpanRecord::parent_is_remote) {
-        Some(true) => "in another process",
-        Some(false) => "in the same process as its children",
-        None => "in a process that the data does not name",
-    };
-    let named = if placeholder.service.is_some() { "named after other traces, " } else { "" };
-    let cover = human_duration(end.saturating_sub(start));
-    Some(format!("not in the data: {named}{process}; its children cover {cover} (inferred)"))
+/// Which parent is proposed, in words.
+fn proposal_note(span: &ExemplarSpan, parent: (TraceId, SpanId), analysis: &Analysis) -> Option<String> {
+    let proposed = span.proposed_parent.as_ref()?;
+    let names = &analysis.store.names;
+    let record = spans::record(&analysis.store, parent.0, parent.1)?;
+    let name = label(&side(names, names.site_of(record.operation)));
+    let is_elsewhere = span.trace_id.as_ref() != Some(&proposed.trace_id);
+    let of_trace =
+        if is_elsewhere { format!(", span of trace {}", proposed.trace_id) } else { String::new() };
+    Some(format!("belongs under {name}{of_trace} (proposed, {})", proposed.confidence.as_str()))
 }
 
 fn error_message(whole: &WholeSpan) -> Option<String> {

@@ -30,6 +30,7 @@ const ORDER: &[&[&str]] = &[
     &["analysis"],
     // From settings to a report.
     &["read"],
+    &["relink"],
     &["exemplars"],
     &["compose"],
     &["shown"],

@@ -67,6 +67,10 @@ pub(super) struct CheckArgs {
     pub(super) gate: GateArgs,
     #[command(flatten, next_help_heading = "Output")]
     pub(super) output: OutputArgs,
+    /// Write every trace that has a finding, whole, as OTLP JSON lines, with each proposed parent as a span
+    /// link
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(super) relink: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -233,6 +237,9 @@ pub(super) struct OutputArgs {
     /// Colour
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
     pub(super) color: ColorWhen,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub(super) ascii: bool,
     /// No progress on stderr
     #[arg(long)]
     pub(super) no_progress: bool,
@@ -271,10 +278,17 @@ pub(super) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub(super) struct ShowOutputArgs {
     /// Colour
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
     pub(super) color: ColorWhen,
+    /// Draw the trace as it is in the data, without proposed parents
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub(super) ascii: bool,
     /// No progress on stderr
     #[arg(long)]
     pub(super) no_progress: bool,

@@ -5,17 +5,16 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::args::{CheckArgs, OutputArgs};
 use super::progress::{self, Wanted};
-use super::session;
-use super::settings;
 use super::terminal::Terminal;
-use crate::pipeline;
+use super::{files, session, settings};
+use crate::pipeline::{self, Relinked};
 use crate::render::{self, RenderOptions, Renderer, text};
 use crate::report::Report;
-use crate::sources;
+use crate::sources::{self, Expanded, InputKind};
 
 /// Reads, judges, reports.
 pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
@@ -23,7 +22,17 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
     let settings = settings::check(args, &rules, terminal)?;
     let progress = progress::on_stderr(terminal, wanted_progress(&args.output));
     let inputs = sources::expand(&settings.inputs).with_backends(&settings.backends);
-    let report = pipeline::run(inputs, &settings, session::with(progress.as_ref()));
+    let session = session::with(progress.as_ref());
+    let report = match &args.relink {
+        None => pipeline::run(inputs, &settings, session),
+        Some(path) => {
+            let mut file = BufWriter::new(new_file(path, &inputs)?);
+            let (report, relinked) = pipeline::run_and_relink(inputs, &settings, session, &mut file);
+            progress.finish();
+            note_relinked(relinked.ok(), path, &args.output);
+            report
+        }
+    };
     progress.finish();
     let files = settings.inputs.iter().map(|input| text::shell_word(input));
     let backends = settings.backends.iter();
@@ -33,6 +42,33 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<ExitCode> {
     name_reasons(&report, &args.output);
     write_reports(&report, &args.output, &inputs.join(" "), terminal)?;
     Ok(ExitCode::from(report.exit_code))
+}
+
+/// A new file in place of an old one; never in place of what is about to be read.
+fn new_file(path: &Path, inputs: &Expanded) -> Result<File> {
+    let files = inputs.inputs.iter().filter_map(|input| match &input.kind {
+        InputKind::File(file) => Some(file),
+        InputKind::Stdin | InputKind::Memory(_) | InputKind::Backend(_) => None,
+    });
+    let reads_stdin = inputs.inputs.iter().any(|input| input.kind == InputKind::Stdin);
+    let is_input =
+        files.into_iter().any(|file| files::is_same(file, path)) || (reads_stdin && files::is_stdin(path));
+    ensure!(!is_input, "{} is an input; writing there would destroy it", path.display());
+    File::create(path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Says on stderr what was written.
+fn note_relinked(relinked: Option<Relinked>, path: &Path, output: &OutputArgs) {
+    let Some(relinked) = relinked.filter(|_| output.verbosity() >= 0) else { return };
+    let Relinked { traces, spans, links } = relinked;
+    let what = format!(
+        "{} with {} and {}",
+        text::plural(traces, "trace", "traces"),
+        text::plural(spans, "span", "spans"),
+        text::plural(links, "proposed parent", "proposed parents"),
+    );
+    // Nobody is left to tell when even this cannot be written.
+    let _ = writeln!(io::stderr().lock(), "wrote {what} to {}", text::clean(&path.display().to_string()));
 }
 
 /// Says on stderr what makes the run an error or inconclusive, where the report on stdout does not:
@@ -46,7 +82,7 @@ fn name_reasons(report: &Report, output: &OutputArgs) {
     for reason in &report.reasons {
         let word = match reason.code.as_str() {
             "finding-at-gate" => continue,
-            "input-error" => "error",
+            "input-error" | pipeline::RELINK_FAILED => "error",
             _ => "warning",
         };
         // Nobody is left to tell when even this cannot be written.
@@ -73,6 +109,7 @@ pub(super) fn write_reports(
     let plain = RenderOptions {
         verbosity: output.verbosity(),
         top: output.top.0,
+        ascii: output.ascii,
         show_arguments: Some(show_arguments.to_owned()),
         ..RenderOptions::default()
     };
@@ -89,6 +126,7 @@ pub(super) fn write_reports(
     let options = RenderOptions {
         width: terminal.columns(),
         color: terminal.color(output.color),
+        ascii: terminal.ascii(output.ascii),
         hyperlinks: terminal.hyperlinks(),
         ..plain
     };

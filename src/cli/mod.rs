@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod demo;
 mod explain;
+mod files;
 mod formats;
 mod progress;
 mod rules;

@@ -1,11 +1,12 @@
 //! From arguments to settings: the one place where they are checked against each other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
 use super::args::{BackendArgs, CheckArgs, DemoArgs, InputArgs, OutputArgs, ShowArgs, SourceArgs};
 use super::backends::backends;
+use super::files;
 use super::terminal::Terminal;
 use crate::config::{Filter, GateSettings, Settings};
 use crate::formats::Limits;
@@ -49,14 +50,17 @@ pub(super) fn check(args: &CheckArgs, rules: &[&str], terminal: &Terminal) -> Re
     };
     settings.threads = args.analysis.threads;
     settings.occurrences = args.analysis.occurrences.unwrap_or_default();
-    output(&args.output, &mut settings)?;
+    if let Some(path) = &args.relink {
+        ensure!(path.as_os_str() != "-", "--relink writes to a file; stdout is for the report");
+    }
+    output(&args.output, args.relink.as_ref(), &mut settings)?;
     Ok(settings)
 }
 
 /// Settings of `demo`.
 pub(super) fn demo(args: &DemoArgs) -> Result<Settings> {
     let mut settings = Settings::default();
-    output(&args.output, &mut settings)?;
+    output(&args.output, None, &mut settings)?;
     Ok(settings)
 }
 
@@ -153,12 +157,12 @@ fn limits(args: &InputArgs) -> Limits {
 }
 
 /// A report that cannot be written is said before a long run, not after it.
-fn output(args: &OutputArgs, settings: &mut Settings) -> Result<()> {
-    let files = args.reports.iter().map(|report| &report.path).chain(&args.output);
+fn output(args: &OutputArgs, relink: Option<&PathBuf>, settings: &mut Settings) -> Result<()> {
+    let files = args.reports.iter().map(|report| &report.path).chain(&args.output).chain(relink);
     let mut paths: Vec<_> = files.clone().filter(|path| path.as_os_str() != "-").collect();
     paths.sort_unstable();
     if let Some(pair) = paths.windows(2).find(|pair| pair[0] == pair[1]) {
-        bail!("two reports are to be written to {}", pair[0].display());
+        bail!("two results are to be written to {}", pair[0].display());
     }
     for path in files.filter(|path| path.as_os_str() != "-") {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -171,20 +175,13 @@ fn output(args: &OutputArgs, settings: &mut Settings) -> Result<()> {
             );
         }
         ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
-        let input = settings.inputs.iter().any(|input| same_file(Path::new(input), path));
-        ensure!(!input, "{} is an input; writing the report there would destroy it", path.display());
+        let input = settings.inputs.iter().any(|input| files::is_same(Path::new(input), path));
+        ensure!(!input, "{} is an input; writing there would destroy it", path.display());
     }
     if args.trace_url.is_some() {
         settings.trace_url.clone_from(&args.trace_url);
     }
     Ok(())
-}
-
-fn same_file(left: &Path, right: &Path) -> bool {
-    match (left.canonicalize(), right.canonicalize()) {
-        (Ok(left), Ok(right)) => left == right,
-        _ => false,
-    }
 }
 
 /// `RULE[:SERVICE]`

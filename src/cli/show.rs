@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::model::ids;
 use crate::pipeline;
 use crate::render::{self, RenderOptions, text};
-use crate::shown::ShowOutcome;
+use crate::shown::{Drawn, ShowOutcome};
 use crate::sources;
 
 /// Finds the trace and draws it.
@@ -22,8 +22,9 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let Some(prefix) = id_prefix(&args.id) else {
         bail!("`{}` is no trace id\n  give hex digits, base64 or a whole traceparent", args.id);
     };
+    let drawn = if args.output.plain { Drawn::AsExported } else { Drawn::Relinked };
     let (outcome, failures) = if args.demo {
-        pipeline::show(&prefix, demo::sample(), &Settings::default(), session::quiet())
+        pipeline::show(&prefix, demo::sample(), &Settings::default(), session::quiet(), drawn)
     } else {
         let settings = settings::show(args, &prefix, terminal)?;
         let requests = args.output.verbose;
@@ -35,6 +36,7 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
             sources::expand(&settings.inputs).with_backends(&settings.backends),
             &settings,
             session::with(progress.as_ref()),
+            drawn,
         );
         progress.finish();
         shown
@@ -57,6 +59,7 @@ pub(super) fn run(args: &ShowArgs, terminal: &Terminal) -> Result<ExitCode> {
     let options = RenderOptions {
         width: terminal.columns(),
         color: terminal.color(args.output.color),
+        ascii: terminal.ascii(args.output.ascii),
         verbosity: i8::from(args.output.verbose),
         ..RenderOptions::default()
     };

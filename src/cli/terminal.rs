@@ -27,6 +27,8 @@ pub(super) struct Terminal {
     pub(super) force_color: bool,
     /// The terminal knows no escape sequences.
     pub(super) dumb: bool,
+    /// The locale has another encoding than UTF-8.
+    pub(super) other_encoding: bool,
     /// Time of the run, ns since the Unix epoch.
     pub(super) now_ns: i64,
 }
@@ -44,6 +46,9 @@ impl Terminal {
             no_color: set("NO_COLOR") || env::var_os("CLICOLOR").is_some_and(|value| value == "0"),
             force_color: on("CLICOLOR_FORCE") || on("FORCE_COLOR"),
             dumb: env::var_os("TERM").is_some_and(|value| value == "dumb"),
+            other_encoding: has_other_encoding(
+                ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(|name| env::var(name).unwrap_or_default()),
+            ),
             now_ns: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)),
@@ -61,6 +66,12 @@ impl Terminal {
         }
     }
 
+    /// Whether standard output is drawn with ASCII characters only. What is no terminal gets all characters:
+    /// a file has no locale.
+    pub(super) const fn ascii(&self, wanted: bool) -> bool {
+        wanted || (self.stdout && self.other_encoding)
+    }
+
     /// Whether standard output gets links.
     pub(super) fn hyperlinks(&self) -> bool {
         self.stdout && !self.dumb
@@ -70,6 +81,14 @@ impl Terminal {
     pub(super) fn columns(&self) -> usize {
         if self.stdout { self.width.unwrap_or(DEFAULT_WIDTH) } else { DEFAULT_WIDTH }
     }
+}
+
+/// The first of these variables that is set decides, as POSIX has it (XBD 8.2, internationalization
+/// variables); without any, nothing is known.
+fn has_other_encoding(mut values: impl Iterator<Item = String>) -> bool {
+    let Some(locale) = values.find(|value| !value.is_empty()) else { return false };
+    let locale = locale.to_ascii_lowercase();
+    !locale.contains("utf-8") && !locale.contains("utf8")
 }
 
 #[cfg(test)]
@@ -88,5 +107,16 @@ mod tests {
         assert!(!Terminal { no_color: true, ..screen.clone() }.color(ColorWhen::Auto));
         assert!(Terminal { no_color: true, ..screen.clone() }.color(ColorWhen::Always));
         assert!(!Terminal { dumb: true, ..screen }.color(ColorWhen::Auto));
+    }
+
+    #[test]
+    fn drawings_follow_the_locale_of_a_terminal() {
+        let locale = |values: [&str; 3]| has_other_encoding(values.into_iter().map(str::to_owned));
+        assert!(locale(["", "", "C"]) && locale(["POSIX", "", "en_US.UTF-8"]) && locale(["", "de_DE", ""]));
+        assert!(!locale(["", "", ""]) && !locale(["", "C.utf8", "C"]) && !locale(["", "", "en_US.UTF-8"]));
+        let screen = Terminal { stdout: true, other_encoding: true, ..Terminal::default() };
+        assert!(screen.ascii(false));
+        assert!(!Terminal { stdout: false, ..screen }.ascii(false));
+        assert!(Terminal::default().ascii(true));
     }
 }

@@ -1,6 +1,7 @@
 //! The report for people and machines: one file per output format. Text in a report comes from
 //! traces and is untrusted; each renderer neutralises what would hurt its reader.
 
+mod ascii;
 mod concise;
 mod json;
 mod table;
@@ -42,6 +43,8 @@ pub struct RenderOptions {
     pub width: usize,
     /// Write colours.
     pub color: bool,
+    /// Draw with ASCII characters only.
+    pub ascii: bool,
     /// Write links (OSC 8).
     pub hyperlinks: bool,
     /// How many findings are shown in detail; all when `None`.
@@ -55,7 +58,15 @@ pub struct RenderOptions {
 
 impl Default for RenderOptions {
     fn default() -> Self {
-        Self { width: 80, color: false, hyperlinks: false, top: None, verbosity: 0, show_arguments: None }
+        Self {
+            width: 80,
+            color: false,
+            ascii: false,
+            hyperlinks: false,
+            top: None,
+            verbosity: 0,
+            show_arguments: None,
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::report::{
     Blame, Cause, CheckNotPossible, Clock, ClockKind, Confidence, Coverage, Edge, Evidence, Exemplar,
-    ExemplarSpan, Finding, FindingState, Input, Occurrence, Rate, RateUnit, Reason, Reject, Remedy,
-    RepairCount, Report, SCHEMA, ScopeName, Severity, SeverityCounts, Side, Summary, Tool, Unreadable,
-    Verdict, Via,
+    ExemplarSpan, Finding, FindingState, InferredTimes, Input, Occurrence, ProposedParent, Rate, RateUnit,
+    Reason, Reject, Remedy, RepairCount, Report, SCHEMA, ScopeName, Severity, SeverityCounts, Side, Summary,
+    Tool, Unreadable, Verdict, Via,
 };
 
 pub(super) fn healthy() -> Report {
@@ -296,6 +296,7 @@ fn orphan() -> Finding {
 fn exemplar() -> Exemplar {
     let span =
         |id: &str, parent: Option<&str>, service: &str, operation: &str, kind: &str, ns: i64| ExemplarSpan {
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
             span_id: id.to_owned(),
             parent_id: parent.map(str::to_owned),
             service: Some(service.to_owned()),
@@ -306,6 +307,8 @@ fn exemplar() -> Exemplar {
             status: None,
             missing: false,
             proposed: false,
+            proposed_parent: None,
+            inferred: None,
             affected: false,
         };
     Exemplar {
@@ -325,9 +328,21 @@ fn exemplar() -> Exemplar {
             ExemplarSpan {
                 missing: true,
                 proposed: true,
+                proposed_parent: Some(ProposedParent {
+                    trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+                    span_id: "53995c3f42cd8ad8".to_owned(),
+                    confidence: Confidence::Medium,
+                }),
+                inferred: Some(InferredTimes {
+                    first_child_start: Some("2026-01-01T10:01:00.000000000Z".to_owned()),
+                    last_child_end: Some("2026-01-01T10:01:00.060000000Z".to_owned()),
+                    enclosing_start: Some("2026-01-01T10:01:00.000000000Z".to_owned()),
+                    enclosing_end: Some("2026-01-01T10:01:00.120000000Z".to_owned()),
+                }),
+                start: None,
                 duration_ns: None,
                 kind: Some("producer".to_owned()),
-                ..span("00f067aa0ba902b7", Some("53995c3f42cd8ad8"), "checkout", "", "", 0)
+                ..span("00f067aa0ba902b7", None, "checkout", "", "", 0)
             },
             ExemplarSpan {
                 affected: true,
@@ -350,6 +365,47 @@ fn exemplar() -> Exemplar {
             ),
         ],
     }
+}
+
+/// A call whose handling is another trace, with the traces put together in its exemplar.
+pub(super) fn detached() -> Report {
+    let mut report = failing();
+    let mut finding = orphan();
+    let (caller, callee) = ("4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c");
+    finding.rule = "detached-entry".to_owned();
+    finding.confidence = Confidence::High;
+    finding.title = "stock `GET /stock/:id` is called by web without context".to_owned();
+    finding.message = "The call is one trace, and its handling another.".to_owned();
+    finding.from = side("web", "GET", "client", false);
+    finding.to = side("stock", "GET /stock/:id", "server", false);
+    finding.blame[0].p = 0.0;
+    let mut exemplar = exemplar();
+    exemplar.cut = false;
+    exemplar.trace_id = callee.to_owned();
+    let [root, call, _, entry, query] = exemplar.spans.as_mut_slice() else { return report };
+    let names = [
+        (root, "web", "GET /", caller),
+        (call, "web", "GET", caller),
+        (entry, "stock", "GET /stock/:id", callee),
+        (query, "stock", "SELECT items", callee),
+    ];
+    for (span, service, operation, trace_id) in names {
+        span.trace_id = Some(trace_id.to_owned());
+        span.service = Some(service.to_owned());
+        span.operation = Some(operation.to_owned());
+    }
+    exemplar.spans.remove(2);
+    exemplar.spans[2].parent_id = None;
+    exemplar.spans[2].kind = Some("server".to_owned());
+    exemplar.spans[2].proposed = true;
+    exemplar.spans[2].proposed_parent = Some(ProposedParent {
+        trace_id: caller.to_owned(),
+        span_id: exemplar.spans[1].span_id.clone(),
+        confidence: Confidence::High,
+    });
+    finding.exemplars = vec![exemplar];
+    report.findings = vec![finding];
+    report
 }
 
 fn duplicate() -> Finding {

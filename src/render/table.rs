@@ -10,6 +10,8 @@ use std::io;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle};
 
+use super::ascii::Ascii;
+use super::tree::{Parents, Tree};
 use super::{RenderOptions, text, tree};
 use crate::exit::Exit;
 use crate::finding;
@@ -25,6 +27,12 @@ const MARGIN: usize = 14;
 const TREE_MARGIN: usize = 4;
 /// Lines of the overview; more findings are counted.
 const OVERVIEW_ROWS: usize = 50;
+/// Facts that are shown of a finding; there may be more.
+const EVIDENCE: usize = 3;
+/// Versions, instances, hosts and moments that are shown of a finding; there may be more.
+const BLAMED: usize = 3;
+/// Causes besides the leading one that are shown of a finding.
+const OTHER_CAUSES: usize = 3;
 /// Lines of the propagation matrix; more pairs of services are counted.
 const MATRIX_ROWS: usize = 12;
 
@@ -47,6 +55,8 @@ fn render_with(
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
     let width = options.width.clamp(72, 120);
+    let mut plain = Ascii::new(out);
+    let out: &mut dyn io::Write = if options.ascii { &mut plain } else { plain.inner() };
     let mut page = Page { report, options, width, out };
     if options.verbosity >= 0 {
         page.verdict()?;
@@ -216,10 +226,9 @@ impl Page<'_> {
         self.heading(number, finding)?;
         self.place(finding)?;
         self.labelled("what", &finding.message)?;
-        self.labelled("how often", &frequency(finding))?;
-        self.concentration(finding)?;
+        self.why(finding)?;
         self.evidence(finding)?;
-        self.certainty(finding)?;
+        self.impact(finding)?;
         self.remedy(finding)?;
         self.exemplar(finding)?;
         self.next_commands(finding)
@@ -259,15 +268,42 @@ impl Page<'_> {
         self.labelled("", &format!("instrumented by {} {version}", scope.name))
     }
 
-    fn concentration(&mut self, finding: &Finding) -> io::Result<()> {
-        for (index, blame) in finding.blame.iter().take(3).enumerate() {
-            self.labelled(if index == 0 { "where from" } else { "" }, &concentration(blame))?;
+    /// The cause, its rivals, and what would decide between them.
+    fn why(&mut self, finding: &Finding) -> io::Result<()> {
+        match (&finding.cause, &finding.decides) {
+            (Some(cause), _) => self.labelled("why", &cause_sentence(cause))?,
+            (None, Some(_)) => self.labelled("why", "not told by this data alone")?,
+            (None, None) => {}
+        }
+        for cause in finding.other_causes.iter().take(OTHER_CAUSES) {
+            self.lines("", "or ", &cause_sentence(cause))?;
+        }
+        let more = finding.other_causes.len().saturating_sub(OTHER_CAUSES);
+        if more > 0 {
+            self.labelled("", &format!("or {more} more (in JSON)"))?;
+        }
+        let Some(decides) = &finding.decides else { return Ok(()) };
+        self.labelled("to be sure", decides)
+    }
+
+    /// How much is affected, since when, and what it concentrates on.
+    fn impact(&mut self, finding: &Finding) -> io::Result<()> {
+        self.labelled("impact", &affected(finding))?;
+        if let Some(since) = since(finding) {
+            self.labelled("", &since)?;
+        }
+        let most = if self.options.verbosity > 0 { usize::MAX } else { BLAMED };
+        for blame in finding.blame.iter().take(most) {
+            self.lines("", "• ", &concentration(blame))?;
         }
         Ok(())
     }
 
     fn evidence(&mut self, finding: &Finding) -> io::Result<()> {
-        let most = if self.options.verbosity > 0 { usize::MAX } else { 3 };
+        let confidence = finding.confidence;
+        let sure = format!("{}: {}", confidence.as_str(), confidence_meaning(confidence));
+        self.labelled("how sure", &sure)?;
+        let most = if self.options.verbosity > 0 { usize::MAX } else { EVIDENCE };
         for (index, evidence) in finding.evidence.iter().take(most).enumerate() {
             self.lines(if index == 0 { "evidence" } else { "" }, "• ", &evidence.text)?;
         }
@@ -278,23 +314,9 @@ impl Page<'_> {
         self.labelled("", &format!("{more} more with -v"))
     }
 
-    fn certainty(&mut self, finding: &Finding) -> io::Result<()> {
-        let confidence = finding.confidence;
-        let sentence = format!("{}: {}", confidence.as_str(), confidence_meaning(confidence));
-        self.labelled("how sure", &sentence)?;
-        if let Some(cause) = &finding.cause {
-            self.labelled("cause", &cause_sentence(cause))?;
-            for cause in finding.other_causes.iter().take(3) {
-                self.lines("", "or ", &cause_sentence(cause))?;
-            }
-        }
-        let Some(decides) = &finding.decides else { return Ok(()) };
-        self.labelled("to be sure", decides)
-    }
-
     fn remedy(&mut self, finding: &Finding) -> io::Result<()> {
         let remedy = &finding.remedy;
-        self.labelled("what to do", &remedy.summary)?;
+        self.labelled("fix", &remedy.summary)?;
         for (index, step) in remedy.steps.iter().enumerate() {
             self.lines("", &format!("{}. ", index + 1), step)?;
         }
@@ -316,14 +338,31 @@ impl Page<'_> {
         let Some(exemplar) = finding.exemplars.first() else { return Ok(()) };
         let trace = self.trace_link(exemplar);
         self.raw("example", &format!("trace {trace}"))?;
-        self.blank()?;
-        let most = if self.options.verbosity > 0 { 40 } else { 12 };
-        let tree = tree::layout(&exemplar.spans, most);
+        for other in other_traces(exemplar) {
+            self.raw("", &format!("and trace {}", text::clean(other)))?;
+        }
+        let is_verbose = self.options.verbosity > 0;
+        let relinked = tree::layout(&exemplar.spans, Parents::Proposed, if is_verbose { 40 } else { 12 });
+        if !relinked.dashed {
+            self.blank()?;
+            self.tree(exemplar, &relinked)?;
+            return self.blank();
+        }
+        let exported = tree::layout(&exemplar.spans, Parents::Recorded, if is_verbose { 40 } else { 8 });
+        for (heading, tree) in [("as exported", &exported), ("as it would be with its context", &relinked)] {
+            self.blank()?;
+            let heading = self.paint(DIM, heading);
+            writeln!(self.out, "{:TREE_MARGIN$}{heading}", "")?;
+            self.tree(exemplar, tree)?;
+        }
+        self.blank()
+    }
+
+    fn tree(&mut self, exemplar: &Exemplar, tree: &Tree) -> io::Result<()> {
         for row in &tree.rows {
             self.tree_row(row, &exemplar.spans[row.span])?;
         }
-        self.tree_notes(exemplar, &tree)?;
-        self.blank()
+        self.tree_notes(exemplar, tree)
     }
 
     fn tree_row(&mut self, row: &tree::Row, span: &ExemplarSpan) -> io::Result<()> {
@@ -331,8 +370,8 @@ impl Page<'_> {
         let branches = tree::short_branches(&row.branches, name_width / 2);
         let label = tree::label(span, row.cyclic);
         let label = text::fit_padded(&label, name_width - text::width(&branches));
-        let duration = span.duration_ns.map(time::human_duration).unwrap_or_default();
         let kind = text::fit_padded(span.kind.as_deref().unwrap_or_default(), 8);
+        let duration = tree::duration(span);
         let mark = if span.affected { " ◀" } else { "" };
         let style = match (span.affected, span.missing) {
             (true, _) => RED,
@@ -345,13 +384,23 @@ impl Page<'_> {
         writeln!(self.out, "{}", line.trim_end())
     }
 
-    fn tree_notes(&mut self, exemplar: &Exemplar, tree: &tree::Tree) -> io::Result<()> {
+    fn tree_notes(&mut self, exemplar: &Exemplar, tree: &Tree) -> io::Result<()> {
+        let spans = || tree.rows.iter().map(|row| &exemplar.spans[row.span]);
         let mut notes = Vec::new();
-        if tree.rows.iter().any(|row| exemplar.spans[row.span].affected) {
+        if spans().any(|span| span.affected) {
             notes.push("◀ the damaged span".to_owned());
         }
-        if tree.rows.iter().any(|row| exemplar.spans[row.span].proposed) {
-            notes.push("┄ proposed parent".to_owned());
+        if tree.dashed {
+            let proposed = spans().filter_map(|span| span.proposed_parent.as_ref());
+            let mut confidences: Vec<_> = proposed.map(|parent| parent.confidence).collect();
+            confidences.sort_unstable();
+            confidences.dedup();
+            let confidences: Vec<_> =
+                confidences.iter().rev().map(|confidence| confidence.as_str()).collect();
+            notes.push(format!("┄ proposed parent ({})", confidences.join(", ")));
+        }
+        if spans().any(|span| span.missing) {
+            notes.push("(missing span): not in the data, inferred from its children".to_owned());
         }
         if tree.rows.iter().any(|row| row.cyclic) {
             notes.push("↺ its parent is itself or below it".to_owned());
@@ -683,27 +732,38 @@ fn side(side: &Side) -> String {
     }
 }
 
-fn frequency(finding: &Finding) -> String {
-    let mut out = format!(
+fn affected(finding: &Finding) -> String {
+    let out = format!(
         "{} in {}",
         text::plural(finding.spans, "span", "spans"),
         text::plural(finding.traces, "trace", "traces")
     );
-    if let Some(rate) = &finding.rate {
-        out = format!(
-            "{out}; {} of {} {} ({}, 95 % interval {:.1} to {:.1} %)",
-            text::count(rate.affected),
-            text::count(rate.total),
-            rate.unit.as_str(),
-            text::percent(rate.affected, rate.total),
-            rate.low * 100.0,
-            rate.high * 100.0,
-        );
+    let Some(rate) = &finding.rate else { return out };
+    format!(
+        "{out}; {} of {} {} ({}, 95 % interval {:.1} to {:.1} %)",
+        text::count(rate.affected),
+        text::count(rate.total),
+        rate.unit.as_str(),
+        text::percent(rate.affected, rate.total),
+        rate.low * 100.0,
+        rate.high * 100.0,
+    )
+}
+
+fn since(finding: &Finding) -> Option<String> {
+    let (first, last) = (finding.first_seen.as_ref()?, finding.last_seen.as_ref()?);
+    Some(format!("since {}", period(first, last).replacen(" to ", ", last ", 1)))
+}
+
+/// The traces of an exemplar's spans besides its own, in the order of the spans.
+fn other_traces(exemplar: &Exemplar) -> Vec<&str> {
+    let mut others: Vec<&str> = Vec::new();
+    for other in exemplar.spans.iter().filter_map(|span| span.trace_id.as_deref()) {
+        if other != exemplar.trace_id && !others.contains(&other) {
+            others.push(other);
+        }
     }
-    if let (Some(first), Some(last)) = (&finding.first_seen, &finding.last_seen) {
-        out = format!("{out}; {}", period(first, last));
-    }
-    out
+    others
 }
 
 fn concentration(blame: &Blame) -> String {
@@ -869,6 +929,24 @@ mod tests {
     #[test]
     fn failing_report() {
         let text = rendered(&samples::failing(), &RenderOptions::default());
+        assert_fits(&text, 80);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn ascii_changes_no_column() {
+        let report = samples::failing();
+        let options = RenderOptions { ascii: true, ..RenderOptions::default() };
+        let (text, plain) = (rendered(&report, &RenderOptions::default()), rendered(&report, &options));
+        assert!(plain.is_ascii(), "{plain}");
+        assert!(plain.contains("`- worker"), "{plain}");
+        let widths = |text: &str| text.lines().map(text::width).collect::<Vec<_>>();
+        assert_eq!(widths(&plain), widths(&text));
+    }
+
+    #[test]
+    fn two_traces_are_shown_apart_and_as_one() {
+        let text = rendered(&samples::detached(), &RenderOptions::default());
         assert_fits(&text, 80);
         insta::assert_snapshot!(text);
     }

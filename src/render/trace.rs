@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::ascii::Ascii;
+use super::tree::Parents;
 use super::{RenderOptions, text, tree};
 use crate::model::time;
 use crate::report::ExemplarSpan;
 use crate::shown::ShownTrace;
 
 /// Columns of kind and duration.
-const FACTS: usize = 20;
+const FACTS: usize = 21;
 
 /// Writes the tree.
 pub fn render(trace: &ShownTrace, options: &RenderOptions, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut plain = Ascii::new(out);
+    let out: &mut dyn io::Write = if options.ascii { &mut plain } else { plain.inner() };
     let width = options.width.clamp(72, 200);
     let bar_width = (width - FACTS) / 3;
     let name_width = width - FACTS - bar_width - 1;
@@ -22,22 +26,26 @@ pub fn render(trace: &ShownTrace, options: &RenderOptions, out: &mut dyn io::Wri
     let length = time::human_duration(window.last.saturating_sub(window.first));
     let absent = if missing > 0 { format!(", {missing} missing") } else { String::new() };
     let heading = format!("trace {}", text::clean(&trace.trace_id));
-    writeln!(out, "{heading}\n{}{absent}, {length}\n", text::plural(real, "span", "spans"))?;
+    writeln!(out, "{heading}\n{}{absent}, {length}", text::plural(real, "span", "spans"))?;
+    for line in connected(trace).iter().flat_map(|line| text::wrap(line, width)) {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out)?;
 
     let mut notes: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     for (index, note) in &trace.notes {
         notes.entry(*index).or_default().push(note);
     }
-    for row in tree::layout(&trace.spans, usize::MAX).rows {
+    for row in tree::layout(&trace.spans, Parents::Proposed, usize::MAX).rows {
         let span = &trace.spans[row.span];
         let branches = tree::narrow_branches(&row.branches);
         let branches = tree::short_branches(&branches, name_width * 2 / 3);
         let label = tree::label(span, row.cyclic);
         let label = text::fit_padded(&label, name_width - text::width(&branches));
         let kind = text::fit_padded(span.kind.as_deref().unwrap_or_default(), 8);
-        let duration = span.duration_ns.map(time::human_duration).unwrap_or_default();
+        let duration = tree::duration(span);
         let bar = window.bar(span, bar_width);
-        let line = format!("{branches}{label} {kind} {duration:>9} {bar}");
+        let line = format!("{branches}{label} {kind} {duration:>10} {bar}");
         writeln!(out, "{}", line.trim_end())?;
         for note in notes.get(&row.span).into_iter().flatten() {
             for line in text::wrap(note, width - 4) {
@@ -50,6 +58,20 @@ pub fn render(trace: &ShownTrace, options: &RenderOptions, out: &mut dyn io::Wri
         }
     }
     Ok(())
+}
+
+/// What else is drawn, and what is not.
+fn connected(trace: &ShownTrace) -> Vec<String> {
+    let mut lines: Vec<String> =
+        trace.attached.iter().map(|id| format!("with trace {id}, by a proposed parent (┄)")).collect();
+    if lines.is_empty() && trace.spans.iter().any(|span| span.proposed) {
+        lines.push("with proposed parents (┄)".to_owned());
+    }
+    if trace.traces_left_out > 0 {
+        let more = text::plural(trace.traces_left_out as u64, "trace", "traces");
+        lines.push(format!("{more} or more belong to it as well and are left out"));
+    }
+    lines
 }
 
 /// The time that a trace covers.
@@ -75,11 +97,15 @@ impl Window {
         };
         let before = column(start.min(end)).min(columns.saturating_sub(1));
         let after = column(start.max(end)).max(before + 1);
-        format!("{}{}", " ".repeat(before), "━".repeat(after - before))
+        let stroke = if span.missing { "┄" } else { "━" };
+        format!("{}{}", " ".repeat(before), stroke.repeat(after - before))
     }
 }
 
 fn start_and_end(span: &ExemplarSpan) -> Option<(i64, i64)> {
+    if span.missing {
+        return tree::inferred_times(span);
+    }
     let start = time::parse_instant(span.start.as_deref()?)?;
     Some((start, start.saturating_add(span.duration_ns?)))
 }
@@ -106,6 +132,27 @@ mod tests {
         let out = String::from_utf8(out).unwrap();
         assert!(out.lines().all(|line| text::width(line) <= 80), "{out}");
         insta::assert_snapshot!(out);
+    }
+
+    #[test]
+    fn another_trace_hangs_on_its_proposed_parent() {
+        let report = samples::detached();
+        let exemplar = &report.findings[0].exemplars[0];
+        let trace = ShownTrace {
+            trace_id: exemplar.trace_id.clone(),
+            attached: vec!["4bf92f3577b34da6a3ce929d0e0e4736".to_owned()],
+            traces_left_out: 2,
+            spans: exemplar.spans.clone(),
+            ..ShownTrace::default()
+        };
+        for ascii in [false, true] {
+            let mut out = Vec::new();
+            render(&trace, &RenderOptions { ascii, ..RenderOptions::default() }, &mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.lines().all(|line| text::width(line) <= 80), "{out}");
+            assert!(!ascii || out.is_ascii(), "{out}");
+            insta::assert_snapshot!(format!("relinked_{}", if ascii { "ascii" } else { "unicode" }), out);
+        }
     }
 
     #[test]

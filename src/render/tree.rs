@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::model::time;
 use crate::report::ExemplarSpan;
 
 /// How many affected spans are chosen before anything else is shown.
@@ -17,6 +18,8 @@ pub struct Tree {
     pub rows: Vec<Row>,
     /// Spans that are not shown.
     pub hidden: usize,
+    /// Whether a branch is dashed.
+    pub dashed: bool,
 }
 
 /// One line of a tree.
@@ -30,10 +33,19 @@ pub struct Row {
     pub cyclic: bool,
 }
 
+/// Which parents the branches of a tree show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parents {
+    /// Those that the spans name.
+    Recorded,
+    /// The proposed ones where there are any, by a dashed branch.
+    Proposed,
+}
+
 /// Lays out at most `most` spans: the affected and missing ones first, then their ancestors from
 /// the nearest up, then the others in order.
-pub fn layout(spans: &[ExemplarSpan], most: usize) -> Tree {
-    let parents = parents(spans);
+pub fn layout(spans: &[ExemplarSpan], which: Parents, most: usize) -> Tree {
+    let (parents, dashed) = parents(spans, which);
     let kept = choose(spans, &parents, most);
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); spans.len()];
     let mut tops = Vec::new();
@@ -43,7 +55,8 @@ pub fn layout(spans: &[ExemplarSpan], most: usize) -> Tree {
             _ => tops.push(index),
         }
     }
-    let mut tree = Tree { rows: Vec::new(), hidden: spans.len() - kept.iter().filter(|kept| **kept).count() };
+    let hidden = spans.len() - kept.iter().filter(|kept| **kept).count();
+    let mut tree = Tree { rows: Vec::new(), hidden, dashed: false };
     let mut open: Vec<(usize, String, String)> = Vec::new();
     for top in tops.into_iter().rev() {
         let branches = if parents[top].above().is_some() { "⋮ " } else { "" };
@@ -53,12 +66,13 @@ pub fn layout(spans: &[ExemplarSpan], most: usize) -> Tree {
         tree.rows.push(Row { branches, span: index, cyclic: parents[index] == Parent::Cyclic });
         let last = children[index].last().copied();
         for child in children[index].iter().rev().copied() {
-            let (corner, edge) = match (Some(child) == last, spans[child].proposed) {
+            let (corner, edge) = match (Some(child) == last, dashed[child]) {
                 (true, false) => ("└─ ", "   "),
                 (true, true) => ("└┄ ", "   "),
                 (false, false) => ("├─ ", "│  "),
                 (false, true) => ("├┄ ", "│  "),
             };
+            tree.dashed |= dashed[child];
             let near = nearest_levels(&below);
             open.push((child, format!("{near}{corner}"), format!("{near}{edge}")));
         }
@@ -73,7 +87,7 @@ fn nearest_levels(branches: &str) -> &str {
     branches.char_indices().nth(beyond).map_or(branches, |(start, _)| &branches[start..])
 }
 
-/// Where the parent of a span stands. Only a parent above is drawn, so the drawing has no cycle
+/// Where the parent of a span stands. A parent that would close a circle is not drawn, so the drawing ends
 /// whatever the ids say.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Parent {
@@ -91,20 +105,53 @@ impl Parent {
     }
 }
 
-fn parents(spans: &[ExemplarSpan]) -> Vec<Parent> {
-    let mut by_id: HashMap<&str, usize> = HashMap::with_capacity(spans.len());
+/// The parent of each span, and whether it is a proposed one.
+fn parents(spans: &[ExemplarSpan], which: Parents) -> (Vec<Parent>, Vec<bool>) {
+    let mut by_id: HashMap<(Option<&str>, &str), usize> = HashMap::with_capacity(spans.len());
     for (index, span) in spans.iter().enumerate() {
-        by_id.entry(&span.span_id).or_insert(index);
+        by_id.entry((span.trace_id.as_deref(), &span.span_id)).or_insert(index);
     }
-    let parent_of = |(index, span): (usize, &ExemplarSpan)| {
-        let found = span.parent_id.as_deref().and_then(|id| by_id.get(id).copied());
-        match found {
-            None => Parent::None,
-            Some(parent) if parent < index => Parent::Above(parent),
-            Some(_) => Parent::Cyclic,
-        }
+    let recorded = |span: &ExemplarSpan| {
+        let parent = span.parent_id.as_deref()?;
+        by_id.get(&(span.trace_id.as_deref(), parent)).copied()
     };
-    spans.iter().enumerate().map(parent_of).collect()
+    let proposed = |span: &ExemplarSpan| {
+        let parent = span.proposed_parent.as_ref().filter(|_| which == Parents::Proposed)?;
+        by_id.get(&(Some(&*parent.trace_id), &*parent.span_id)).copied()
+    };
+    let dashed: Vec<bool> = spans.iter().map(|span| proposed(span).is_some()).collect();
+    let found: Vec<Option<usize>> =
+        spans.iter().map(|span| proposed(span).or_else(|| recorded(span))).collect();
+    (without_circles(&found), dashed)
+}
+
+/// Parents that stand before their children close no circle; of the others each is drawn that joins two
+/// trees.
+fn without_circles(found: &[Option<usize>]) -> Vec<Parent> {
+    let mut trees: Vec<usize> = (0..found.len()).collect();
+    let mut parents = vec![Parent::None; found.len()];
+    for (index, parent) in found.iter().enumerate() {
+        if let Some(parent) = parent.filter(|parent| *parent < index) {
+            parents[index] = Parent::Above(parent);
+            trees[index] = top(&mut trees, parent);
+        }
+    }
+    for (index, parent) in found.iter().enumerate() {
+        let Some(parent) = parent.filter(|parent| *parent >= index) else { continue };
+        let above = top(&mut trees, parent);
+        parents[index] = if above == index { Parent::Cyclic } else { Parent::Above(parent) };
+        trees[index] = above;
+    }
+    parents
+}
+
+/// The top of the tree that a span is in.
+fn top(trees: &mut [usize], mut of: usize) -> usize {
+    while trees[of] != of {
+        trees[of] = trees[trees[of]];
+        of = trees[of];
+    }
+    of
 }
 
 fn choose(spans: &[ExemplarSpan], parents: &[Parent], most: usize) -> Vec<bool> {
@@ -153,10 +200,27 @@ pub fn label(span: &ExemplarSpan, cyclic: bool) -> String {
     format!("{mark}{service}  {operation}")
 }
 
+/// How long a span took; of a missing one how long at least, which its children tell.
+pub fn duration(span: &ExemplarSpan) -> String {
+    if let Some(ns) = span.duration_ns {
+        return time::human_duration(ns);
+    }
+    let Some((start, end)) = inferred_times(span) else { return String::new() };
+    format!("≥ {}", time::human_duration(end.saturating_sub(start)))
+}
+
+/// First start and last end of the children of a missing span, in ns since the Unix epoch.
+pub fn inferred_times(span: &ExemplarSpan) -> Option<(i64, i64)> {
+    let times = span.inferred.as_ref()?;
+    let start = time::parse_instant(times.first_child_start.as_deref()?)?;
+    Some((start, time::parse_instant(times.last_child_end.as_deref()?)?))
+}
+
 /// The same branches in two columns a level instead of three, for whole traces.
 pub fn narrow_branches(branches: &str) -> String {
     let chars: Vec<char> = branches.chars().collect();
-    chars.chunks(3).flat_map(|level| [level[0], ' ']).collect()
+    let dash = |level: &[char]| if level.get(1) == Some(&'┄') { '┄' } else { ' ' };
+    chars.chunks(3).flat_map(|level| [level[0], dash(level)]).collect()
 }
 
 /// Branches of a deep tree would leave no room for names; the nearest levels matter.
@@ -174,9 +238,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::report::{Confidence, ProposedParent};
 
     fn span(id: &str, parent: Option<&str>) -> ExemplarSpan {
         ExemplarSpan {
+            trace_id: None,
             span_id: id.to_owned(),
             parent_id: parent.map(str::to_owned),
             service: None,
@@ -187,13 +253,15 @@ mod tests {
             status: None,
             missing: false,
             proposed: false,
+            proposed_parent: None,
+            inferred: None,
             affected: false,
         }
     }
 
     fn drawn(spans: &[ExemplarSpan], most: usize) -> Vec<String> {
         let row = |row: &Row| format!("{}{}", row.branches, spans[row.span].span_id);
-        layout(spans, most).rows.iter().map(row).collect()
+        layout(spans, Parents::Recorded, most).rows.iter().map(row).collect()
     }
 
     #[test]
@@ -212,7 +280,33 @@ mod tests {
     fn cycles_end() {
         let spans = [span("a", Some("b")), span("b", Some("a")), span("s", Some("s"))];
         assert_eq!(drawn(&spans, 9), ["a", "└─ b", "s"]);
-        assert!(layout(&spans, 9).rows[0].cyclic);
+        assert!(layout(&spans, Parents::Recorded, 9).rows[0].cyclic);
+    }
+
+    #[test]
+    fn proposed_parents_are_dashed_and_leave_the_recorded_ones() {
+        let mut spans = [span("a", None), span("b", Some("a")), span("c", Some("d")), span("d", Some("a"))];
+        let parent = |id: &str| ProposedParent {
+            trace_id: "t".to_owned(),
+            span_id: id.to_owned(),
+            confidence: Confidence::High,
+        };
+        for span in &mut spans {
+            span.trace_id = Some("t".to_owned());
+        }
+        spans[2].proposed_parent = Some(parent("b"));
+        let drawn = |which| {
+            let tree = layout(&spans, which, 9);
+            let rows = tree.rows.iter().map(|row| format!("{}{}", row.branches, spans[row.span].span_id));
+            (rows.collect::<Vec<_>>(), tree.dashed)
+        };
+        let (recorded, dashed) = drawn(Parents::Recorded);
+        assert_eq!((recorded.join("\n"), dashed), ("a\n├─ b\n└─ d\n   └─ c".to_owned(), false));
+        let (proposed, dashed) = drawn(Parents::Proposed);
+        assert_eq!((proposed.join("\n"), dashed), ("a\n├─ b\n│  └┄ c\n└─ d".to_owned(), true));
+        spans[0].proposed_parent = Some(parent("c"));
+        let tree = layout(&spans, Parents::Proposed, 9);
+        assert_eq!(tree.rows.len(), 4, "a circle of proposals ends");
     }
 
     #[test]
@@ -221,14 +315,14 @@ mod tests {
             (0..100).map(|i| span(&i.to_string(), (i > 0).then(|| (i - 1).to_string()).as_deref())).collect();
         spans[90].affected = true;
         assert_eq!(drawn(&spans, 3), ["⋮ 88", "└─ 89", "   └─ 90"]);
-        assert_eq!(layout(&spans, 3).hidden, 97);
+        assert_eq!(layout(&spans, Parents::Recorded, 3).hidden, 97);
     }
 
     #[test]
     fn a_very_deep_chain_takes_linear_room() {
         let parent = |i: usize| (i > 0).then(|| (i - 1).to_string());
         let spans: Vec<_> = (0..100_000).map(|i| span(&i.to_string(), parent(i).as_deref())).collect();
-        let tree = layout(&spans, usize::MAX);
+        let tree = layout(&spans, Parents::Recorded, usize::MAX);
         assert_eq!(tree.rows.len(), spans.len());
         assert!(tree.rows.iter().all(|row| row.branches.len() < 1_000));
     }
@@ -247,7 +341,7 @@ mod tests {
                     span
                 })
                 .collect();
-            let tree = layout(&spans, most);
+            let tree = layout(&spans, Parents::Recorded, most);
             prop_assert_eq!(tree.rows.len(), spans.len().min(most));
             prop_assert_eq!(tree.rows.len() + tree.hidden, spans.len());
             let mut seen: Vec<_> = tree.rows.iter().map(|row| row.span).collect();

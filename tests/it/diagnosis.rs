@@ -13,9 +13,11 @@ use tracemend::report::Report;
 
 use crate::support::run;
 
+mod ablation;
+#[expect(dead_code, reason = "`examples/score.rs` writes the whole page")]
+mod accuracy;
 #[expect(dead_code, reason = "every key of a case is read, so that an unknown one is an error")]
 pub(crate) mod case;
-#[expect(dead_code, reason = "`examples/score.rs` prints the rest")]
 mod score;
 
 use case::{LabCase, lab_cases};
@@ -129,6 +131,21 @@ fn the_page_of_faults_is_up_to_date() {
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == page, "docs/faults.md is out of date: UPDATE_DOCS=1 cargo test --test it faults");
+}
+
+/// `docs/accuracy.md` says how well the runs are diagnosed. Made anew are the first table, and of the second
+/// what can be made quickly: `cargo run --release --example score -- --write` makes all of it.
+#[test]
+fn the_page_of_accuracy_is_up_to_date() {
+    let page = std::fs::read_to_string(root().join("docs/accuracy.md")).unwrap_or_default();
+    let case = &reports().iter().find(|(case, _)| case.name == "healthy/healthy-clinic").unwrap().0;
+    let rows = accuracy::rows_under_concurrency("clinic", &accuracy::spans_of(case), accuracy::IN_FLIGHT[0]);
+    let missing =
+        std::iter::once(accuracy::by_cause(reports())).chain(rows).find(|part| !page.contains(part));
+    assert_eq!(
+        missing, None,
+        "docs/accuracy.md is out of date: cargo run --release --example score -- --write"
+    );
 }
 
 const HEAD: &str = "\

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use base64::Engine as _;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
@@ -10,9 +11,12 @@ use opentelemetry_proto::tonic::resource::v1;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Status, TracesData, span};
 use prost::Message as _;
 use serde_json::{Map, Value as Json, json};
-use tracemend::formats::whole::{WholeSpan, to_otlp_json, write_otlp_json_lines};
+use tracemend::formats::whole::{Wanted, WholeSpan, WholeSpans, to_otlp_json, write_otlp_json_lines};
+use tracemend::formats::{self, Limits};
 use tracemend::model::time::rfc3339;
 use tracemend::model::{Attribute, Link, SpanKind, StatusCode, TraceId, Value};
+use tracemend::sources::blocks::BlockReader;
+use tracemend::sources::{self, Input, InputKind};
 
 /// One way to write spans down.
 pub(crate) struct Form {
@@ -35,7 +39,7 @@ pub(crate) static FORMS: &[Form] = &[
     form("snake_case", "otlp-json", |spans| text(&renamed(to_otlp_json(spans), &snake))),
     form("instrumentationLibrarySpans", "otlp-json", |spans| text(&renamed(to_otlp_json(spans), &library))),
     form("flat lines", "otlp-json", |spans| lines(spans.iter().map(flat_span))),
-    form("gzip", "otlp-json", |spans| crate::support::gzip(&otlp_lines(spans))),
+    form("gzip", "otlp-json", |spans| gzip(&otlp_lines(spans))),
     form("zstd", "otlp-json", |spans| zstd(&otlp_lines(spans))),
     form("log of a container", "otlp-json", |spans| container_log(&otlp_lines(spans), 700)),
     form("protobuf", "otlp-protobuf", protobuf),
@@ -117,6 +121,25 @@ fn pretty(values: impl IntoIterator<Item = Json>, indent: usize) -> Vec<u8> {
         out.push(b'\n');
     }
     out
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Every span of a text, whole.
+pub(crate) fn whole_spans(bytes: &[u8], format: &str) -> Vec<WholeSpan> {
+    let (limits, format) = (Limits::default(), formats::by_name(format).unwrap());
+    let input = Input { path: "traces".to_owned(), kind: InputKind::Memory(&[]), named: true };
+    let opened = sources::open_stream(&input, Box::new(bytes), &limits).unwrap();
+    let mut blocks = BlockReader::new(opened, format.framing(), &limits);
+    let mut sink = WholeSpans::new(Wanted::All);
+    while let Ok(Some(block)) = blocks.next_block() {
+        format.decode(&block, &limits, &mut sink);
+    }
+    sink.into_spans()
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {

@@ -13,6 +13,7 @@ mod hostile;
 mod jaeger;
 mod matrix;
 mod parity;
+mod relink;
 mod reports;
 mod signoz;
 mod support;

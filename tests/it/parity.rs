@@ -6,15 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tracemend::config::Settings;
-use tracemend::formats::whole::{Wanted, WholeSpan, WholeSpans};
-use tracemend::formats::{self, Limits};
+use tracemend::formats;
+use tracemend::formats::whole::WholeSpan;
 use tracemend::model::resource::is_missing_service_name;
 use tracemend::report::{Capabilities, Confidence, Finding, Report, Severity, Summary};
-use tracemend::sources::blocks::BlockReader;
-use tracemend::sources::{self, Input, InputKind};
 
 use crate::determinism;
-use crate::encode::{FORMS, Form, otlp_lines};
+use crate::encode::{FORMS, Form, otlp_lines, whole_spans};
 use crate::support::{cases, run_bytes};
 
 /// A count with its name.
@@ -233,19 +231,6 @@ fn raised(known: &Placed, found: &Placed, is_loose: bool) -> Vec<String> {
         wrong.push(format!("causes {:?}, not of {:?}", found.causes, known.causes));
     }
     wrong
-}
-
-fn whole_spans(bytes: &[u8], format: &str) -> Vec<WholeSpan> {
-    let (limits, format) = (Limits::default(), formats::by_name(format).unwrap());
-    let kind = InputKind::Memory(Box::leak(Box::<[u8]>::from(bytes)));
-    let input = Input { path: "traces".to_owned(), kind, named: true };
-    let opened = sources::open(&input, &limits).unwrap();
-    let mut blocks = BlockReader::new(opened, format.framing(), &limits);
-    let mut sink = WholeSpans::new(Wanted::All);
-    while let Ok(Some(block)) = blocks.next_block() {
-        format.decode(&block, &limits, &mut sink);
-    }
-    sink.into_spans()
 }
 
 fn check(name: &str, reference: &Reference) -> Vec<String> {

@@ -1,6 +1,5 @@
 //! What the suites share: the fixtures, and runs of the library and of the binary.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -11,6 +10,8 @@ use tracemend::pipeline::{self, Session};
 use tracemend::progress::NoProgress;
 use tracemend::report::Report;
 use tracemend::sources::{self, Expanded, Input, InputKind};
+
+pub(crate) use crate::encode::gzip;
 
 /// A folder below `fixtures/`.
 #[derive(Debug)]
@@ -168,10 +169,4 @@ pub(crate) fn ran(command: &mut Command) -> Ran {
 /// Runs `check … --format json`.
 pub(crate) fn check(arguments: &[&str]) -> Ran {
     ran(tracemend(&["check", "--format", "json"]).args(arguments))
-}
-
-pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }

@@ -44,7 +44,7 @@ pub(crate) struct Description {
 }
 
 /// What the tool has to say.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expect {
     /// Nothing of severity warning or error.
@@ -177,14 +177,14 @@ impl LabCase {
         let traces = folder.join("traces.jsonl.zst").to_str().unwrap().to_owned();
         Some(Self { name: name.to_owned(), traces, description, affected })
     }
+}
 
-    /// The spans that a finding has to list: the damaged ones, or the calls without an answer where no
-    /// span is damaged.
-    pub(crate) fn to_be_found(&self) -> Vec<&Affected> {
-        let (calls, damaged): (Vec<_>, Vec<_>) =
-            self.affected.iter().partition(|affected| affected.how == How::Unanswered);
-        if damaged.is_empty() { calls } else { damaged }
-    }
+/// The spans that a finding has to list: the damaged ones, or the calls without an answer where no
+/// span is damaged.
+pub(crate) fn to_be_found(affected: &[Affected]) -> Vec<&Affected> {
+    let (calls, damaged): (Vec<_>, Vec<_>) =
+        affected.iter().partition(|affected| affected.how == How::Unanswered);
+    if damaged.is_empty() { calls } else { damaged }
 }
 
 /// All runs of the lab below `fixtures/` of the repository in `root`, by name.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use tracemend::report::{Finding, Report, Severity, Side};
 
-use super::case::{Affected, Expect, LabCase};
+use super::case::{Affected, Expect, LabCase, to_be_found};
 
 /// The least share of the affected spans that has to be found.
 const RECALL: f64 = 0.9;
@@ -137,12 +137,16 @@ impl<'a> Judged<'a> {
 
 /// Compares a report, made with all occurrences, with the truth.
 pub(crate) fn score(case: &LabCase, report: &Report) -> Score {
-    let expect = &case.description.expect;
+    score_of(&case.description.expect, &case.affected, report)
+}
+
+/// The same for what was not read from a fixture.
+pub(crate) fn score_of(expect: &Expect, all: &[Affected], report: &Report) -> Score {
     let judged: Vec<_> = report.findings.iter().map(|finding| Judged { finding, expect }).collect();
-    let affected: BTreeSet<&str> = case.affected.iter().map(|affected| affected.span.as_str()).collect();
+    let affected: BTreeSet<&str> = all.iter().map(|affected| affected.span.as_str()).collect();
 
     let noise: Vec<_> = judged.iter().filter(|judged| judged.is_noise(&affected)).collect();
-    let mut score = Score { noise: noise.len(), relinked: relinked(case, report), ..Score::default() };
+    let mut score = Score { noise: noise.len(), relinked: relinked(all, report), ..Score::default() };
     if !noise.is_empty() {
         let rules: Vec<_> = noise.iter().map(|judged| judged.finding.rule.as_str()).collect();
         score.missed.insert(Aspect::Noise, rules.join(", "));
@@ -157,7 +161,7 @@ pub(crate) fn score(case: &LabCase, report: &Report) -> Score {
     score.named = heard.any(Judged::is_named);
 
     let fitting: Vec<_> = judged.iter().filter(|judged| judged.fits()).collect();
-    score.recall = recall(&case.to_be_found(), &fitting);
+    score.recall = recall(&to_be_found(all), &fitting);
     let mut check = |aspect, is_met: bool, instead: String| {
         if !is_met {
             score.missed.insert(aspect, instead);
@@ -194,10 +198,9 @@ fn recall(wanted: &[&Affected], fitting: &[&Judged]) -> Option<f64> {
     Some(found as f64 / wanted.len() as f64)
 }
 
-fn relinked(case: &LabCase, report: &Report) -> Relinked {
+fn relinked(affected: &[Affected], report: &Report) -> Relinked {
     let is_there = |affected: &&Affected| affected.exported == Some(true);
-    let parents: BTreeMap<&str, &str> = case
-        .affected
+    let parents: BTreeMap<&str, &str> = affected
         .iter()
         .filter(is_there)
         .filter_map(|affected| Some((affected.span.as_str(), affected.parent.as_deref()?)))
@@ -216,4 +219,44 @@ fn relinked(case: &LabCase, report: &Report) -> Relinked {
         relinked.right += usize::from(parent.split(':').next() == Some(trace));
     }
     relinked
+}
+
+/// What the scores of several runs come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Totals {
+    /// Runs with a fault.
+    pub(crate) runs: usize,
+    pub(crate) named: usize,
+    pub(crate) top: usize,
+    pub(crate) recalls: Vec<f64>,
+    pub(crate) noise: usize,
+    /// Runs in which there is nothing to say, and nothing is said.
+    pub(crate) silent: usize,
+    /// Runs in which there is nothing to say.
+    pub(crate) silent_runs: usize,
+    pub(crate) relinked: Relinked,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, score: &Score, is_silent: bool) {
+        self.noise += score.noise;
+        if is_silent {
+            self.silent_runs += 1;
+            self.silent += usize::from(score.noise == 0);
+            return;
+        }
+        self.runs += 1;
+        self.named += usize::from(score.named);
+        self.top += usize::from(score.top);
+        self.recalls.extend(score.recall);
+        self.relinked.right += score.relinked.right;
+        self.relinked.proposed += score.relinked.proposed;
+        self.relinked.possible += score.relinked.possible;
+    }
+
+    /// Mean over the runs that have affected spans.
+    pub(crate) fn recall(&self) -> Option<f64> {
+        let sum: f64 = self.recalls.iter().sum();
+        (!self.recalls.is_empty()).then(|| sum / self.recalls.len() as f64)
+    }
 }
