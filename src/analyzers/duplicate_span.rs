@@ -125,7 +125,9 @@ fn observe_processes(trace: &TraceView<'_>, seen: &mut Observations) {
         part.spans += 1;
         part.copied += u32::from(key.range().any(|index| is_extra_copy(trace, index)));
     }
-    parts.into_values().for_each(|part| seen.processes.insert(part));
+    for part in parts.into_values() {
+        seen.processes.insert(part);
+    }
 }
 
 /// A batch of a batch span processor holds at most so many spans (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`), and

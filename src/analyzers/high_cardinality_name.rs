@@ -76,7 +76,7 @@ impl Analyzer for HighCardinalityName {
     fn judge(&self, case: &Case<'_>) -> Vec<Finding> {
         let names_of = names_by_site(case);
         let mut findings = Vec::new();
-        let mut scopes: BTreeMap<(ServiceId, SpanKind, &str), Vec<(&Place, &Tally)>> = BTreeMap::new();
+        let mut scopes: BTreeMap<(ServiceId, SpanKind, &str), Members<'_>> = BTreeMap::new();
         for (place, tally) in case.seen.of(RULE.name) {
             let names = names_of.get(&place.site).map_or(0, BTreeSet::len) as u64;
             if place.variant == VARYING && fewest_names(tally.spans, names) >= NAMES_OF_ONE_FORM {
@@ -91,6 +91,9 @@ impl Analyzer for HighCardinalityName {
         findings
     }
 }
+
+/// What was noted at several sites.
+type Members<'c> = Vec<(&'c Place, &'c Tally)>;
 
 type NamesBySite<'c> = BTreeMap<SiteId, BTreeSet<&'c str>>;
 
@@ -114,11 +117,7 @@ fn finding_of_form(case: &Case<'_>, site: SiteId, tally: &Tally, names: u64) -> 
 }
 
 /// Names without numbers in them can be as many: words, slugs, statements.
-fn finding_of_scope(
-    case: &Case<'_>,
-    names_of: &NamesBySite<'_>,
-    members: Vec<(&Place, &Tally)>,
-) -> Option<Finding> {
+fn finding_of_scope(case: &Case<'_>, names_of: &NamesBySite<'_>, members: Members<'_>) -> Option<Finding> {
     let group = case.group(members);
     let is_more = group.sites.iter().any(|site| case.names.names_beside[*site as usize] > NAME_CAP);
     let names: usize = group.sites.iter().filter_map(|site| names_of.get(site)).map(BTreeSet::len).sum();
@@ -177,11 +176,10 @@ mod tests {
 
     #[test]
     fn a_list_of_queues_is_silent() {
-        let text: String = (100..120).fold(String::new(), |mut text, queue| {
-            text.push_str(&format!("jobs  poll queue {queue}  internal  0..5  repeat=20\n\n"));
-            text
-        });
-        check(&text);
+        let queues: Vec<String> = (100..120)
+            .map(|queue| format!("jobs  poll queue {queue}  internal  0..5  repeat=20\n\n"))
+            .collect();
+        check(&queues.concat());
     }
 
     #[test]

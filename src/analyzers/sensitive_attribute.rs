@@ -79,7 +79,7 @@ impl Analyzer for SensitiveAttribute {
         }
         let origins = origins(trace);
         for (index, _) in trace.nodes().filter(|(index, _)| is_sensitive(*index)) {
-            let variant = origins[index].flatten().map_or(OWN, |service| service + 1);
+            let variant = origins[index].variant();
             seen.span(RULE.name, variant, trace, index);
         }
     }
@@ -105,7 +105,7 @@ impl Analyzer for SensitiveAttribute {
             let caller = usual_caller(&members);
             let group = case.group(members);
             let name = case.names.services[service as usize].name.to_string();
-            let title = format!("{name} puts {} into its spans", shape_of(keys[&service].keys().next()?));
+            let title = format!("{name} puts {} into its spans", shape_of(*keys[&service].keys().next()?));
             let mut finding = case.about_service(&RULE, &group, title, proof);
             finding.confidence = Confidence::High;
             finding.rate = Some(rate(group.tally.spans, group.spans, RateUnit::Spans));
@@ -134,13 +134,13 @@ fn variant(found: &Sensitive<'_>) -> u32 {
     found.shape as u32 * Holder::ALL.len() as u32 + found.holder as u32
 }
 
-fn shape_of(variant: &u32) -> &'static str {
-    Shape::ALL[*variant as usize / Holder::ALL.len()].as_str()
+fn shape_of(variant: u32) -> &'static str {
+    Shape::ALL[variant as usize / Holder::ALL.len()].as_str()
 }
 
 fn evidence(variant: u32, keys: &BTreeSet<&str>) -> Evidence {
     Evidence::SensitiveText {
-        what: shape_of(&variant),
+        what: shape_of(variant),
         holder: Holder::ALL[variant as usize % Holder::ALL.len()].as_str(),
         keys: keys.iter().copied().filter(|key| !key.is_empty()).map(str::to_owned).collect(),
     }
@@ -183,11 +183,31 @@ fn come_with_the_call(case: &Case<'_>, finding: &mut Finding, caller: ServiceId,
     finding.decides = Some(format!("Look for what {} puts into the baggage.", caller.name));
 }
 
+/// Where a span has its sensitive data from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Not looked at yet, or not sensitive.
+    NotKnown,
+    /// Its own service.
+    Own,
+    /// A caller that does not record it.
+    Caller(ServiceId),
+}
+
+impl Origin {
+    const fn variant(self) -> u32 {
+        match self {
+            Self::NotKnown | Self::Own => OWN,
+            Self::Caller(service) => service + 1,
+        }
+    }
+}
+
 /// For each sensitive span, the service that called the topmost sensitive span above it without having
 /// such data itself: what every span of a process carries from its entry span on has come with the call,
 /// as baggage does. Walks every span once.
-fn origins(trace: &TraceView<'_>) -> Vec<Option<Option<ServiceId>>> {
-    let mut origins: Vec<Option<Option<ServiceId>>> = vec![None; trace.spans.len()];
+fn origins(trace: &TraceView<'_>) -> Vec<Origin> {
+    let mut origins = vec![Origin::NotKnown; trace.spans.len()];
     let mut path = Vec::new();
     for start in 0..trace.spans.len() {
         let mut at = start;
@@ -195,28 +215,28 @@ fn origins(trace: &TraceView<'_>) -> Vec<Option<Option<ServiceId>>> {
             if !trace.spans[at].has(Facts::SENSITIVE) {
                 break caller_of(trace, at, path.last().copied());
             }
-            if let Some(known) = origins[at] {
-                break known;
+            if origins[at] != Origin::NotKnown {
+                break origins[at];
             }
             // A circle of parents ends where it is met again.
-            origins[at] = Some(None);
+            origins[at] = Origin::Own;
             path.push(at);
             match trace.parents[at] {
                 Parent::Span(parent) => at = parent as usize,
-                Parent::None | Parent::Missing | Parent::Itself => break None,
+                Parent::None | Parent::Missing | Parent::Itself => break Origin::Own,
             }
         };
         for index in path.drain(..) {
-            origins[index] = Some(origin);
+            origins[index] = origin;
         }
     }
     origins
 }
 
-fn caller_of(trace: &TraceView<'_>, parent: usize, child: Option<usize>) -> Option<ServiceId> {
-    let child = child?;
-    let is_called = trace.kind(child).is_entry() && trace.service(child) != trace.service(parent);
-    is_called.then(|| trace.service(parent))
+fn caller_of(trace: &TraceView<'_>, parent: usize, child: Option<usize>) -> Origin {
+    let caller = trace.service(parent);
+    let is_called = |child: usize| trace.kind(child).is_entry() && trace.service(child) != caller;
+    if child.is_some_and(is_called) { Origin::Caller(caller) } else { Origin::Own }
 }
 
 #[cfg(test)]

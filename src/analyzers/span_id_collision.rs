@@ -93,7 +93,7 @@ impl Analyzer for SpanIdCollision {
             let again = repeated.remove(&service);
             let repeats = ids + again.as_ref().map_or(0, |again| again.ids);
             match again {
-                Some(again) => add_repeated(case, &mut finding, again),
+                Some(again) => add_repeated(case, &mut finding, &again),
                 None => finding.lower_when_rare(),
             }
             blame_seed(case, &mut finding, service, repeats, tally.count("apart") > 0 || repeats > ids);
@@ -162,7 +162,7 @@ struct Repeated {
 }
 
 /// Adds the spans whose ids are in other traces as well to a finding about ids that collide within a trace.
-fn add_repeated(case: &Case<'_>, finding: &mut Finding, again: Repeated) {
+fn add_repeated(case: &Case<'_>, finding: &mut Finding, again: &Repeated) {
     // A span whose id collides within its trace is counted already: it is in the sketch twice.
     let mut keys: BTreeMap<(TraceId, SpanId), u64> = BTreeMap::new();
     for span in &again.spans {

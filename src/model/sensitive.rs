@@ -337,7 +337,7 @@ fn has_luhn_checksum(digits: &[u8]) -> bool {
             if place % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// A number in the international form (E.164: at most 15 digits), or any under a key that says so.
