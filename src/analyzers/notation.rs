@@ -9,7 +9,7 @@
 //! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
 //! `repeat` (of the whole trace), `shared`, `remote`, `local`, `link` (an id), `sdk` (a language). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
-//! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
+//! `route`, `peer` (the service that is called), `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
 //! comment names the rules that must find something at this place; nothing else may be found
 //! anywhere. `rule: service` names the service when the finding is about another line's, `rule
 //! (cause)` the leading cause.
@@ -242,12 +242,13 @@ fn boundary(line: &Line, round: u64) -> Vec<Attribute<'static>> {
         match key.as_str() {
             "http" if line.kind == SpanKind::Client => {
                 attributes.push(attribute("http.request.method", method));
-                attributes.push(attribute("url.full", &format!("http://callee:80{value}")));
+                attributes.push(attribute("http.target", value));
             }
             "http" => {
                 attributes.push(attribute("http.request.method", method));
                 attributes.push(attribute("url.path", value));
             }
+            "peer" => attributes.push(attribute("peer.service", value)),
             "route" => {
                 attributes.push(attribute("http.request.method", method));
                 attributes.push(attribute("http.route", value));

@@ -4,12 +4,17 @@
 //! change in which language and library. To add one, write its file, add it to [`ALL`], and say in
 //! `weighing` when it applies.
 
+pub(crate) mod caller_not_instrumented;
 pub(crate) mod context_manager_missing;
 pub(crate) mod double_injection;
+pub(crate) mod external_caller;
 pub(crate) mod header_stripped;
 pub(crate) mod hop_not_exported;
 pub(crate) mod message_context_missing;
 pub(crate) mod propagator_mismatch;
+pub(crate) mod service_not_instrumented;
+pub(crate) mod trace_id_truncated;
+pub(crate) mod trace_restarted;
 mod weighing;
 
 pub use weighing::explain;
@@ -18,12 +23,17 @@ use crate::report::{Confidence, Remedy};
 
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
+    &caller_not_instrumented::CAUSE,
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,
+    &external_caller::CAUSE,
     &header_stripped::CAUSE,
     &hop_not_exported::CAUSE,
     &message_context_missing::CAUSE,
     &propagator_mismatch::CAUSE,
+    &service_not_instrumented::CAUSE,
+    &trace_id_truncated::CAUSE,
+    &trace_restarted::CAUSE,
 ];
 
 /// A reason for which context is lost.

@@ -74,6 +74,8 @@ pub struct Loss {
     pub exit: Option<(SpanId, OperationId)>,
     /// Everything in the trace hangs on the missing span.
     pub is_top: bool,
+    /// The trace has no root.
+    pub is_rootless: bool,
 }
 
 impl Hashed for Loss {
@@ -223,7 +225,8 @@ impl Losses {
         self.sites.sort_unstable();
         self.sites.dedup();
         let missing = trace.counts.missing_parents;
-        let is_top = missing == 1 && !trace.parents.contains(&Parent::None);
+        let is_rootless = !trace.parents.contains(&Parent::None);
+        let is_top = missing == 1 && is_rootless;
         let mut last = None;
         for index in orphans {
             let span = &trace.spans[index];
@@ -245,6 +248,7 @@ impl Losses {
                 site,
                 exit: exit_around(trace, index, calls),
                 is_top,
+                is_rootless,
                 ..loss(trace, index, seen)
             });
         }
@@ -354,6 +358,7 @@ fn loss(trace: &TraceView<'_>, index: usize, seen: Seen) -> Loss {
         site: None,
         exit: None,
         is_top: false,
+        is_rootless: false,
     }
 }
 

@@ -2,6 +2,13 @@
 //! before it left unexplained, the surest first, so that one fault is one break: what a stage explains,
 //! no later one judges again.
 
+mod attribution;
+mod missing_calls;
+mod outside_callers;
+mod requests_around;
+mod restarted_traces;
+mod silent_services;
+mod truncated_trace_ids;
 mod unexported_hops;
 
 use std::collections::BTreeMap;
@@ -161,7 +168,15 @@ pub struct Diagnosis {
 type Stage = fn(&Facts<'_>, &mut Explained) -> Vec<Break>;
 
 /// The stages, the surest first.
-const STAGES: &[Stage] = &[unexported_hops::breaks];
+const STAGES: &[Stage] = &[
+    truncated_trace_ids::breaks,
+    restarted_traces::breaks,
+    unexported_hops::breaks,
+    silent_services::breaks,
+    missing_calls::breaks,
+    requests_around::breaks,
+    outside_callers::breaks,
+];
 
 impl Diagnosis {
     /// Runs all stages.
