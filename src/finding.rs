@@ -465,6 +465,8 @@ pub enum Evidence {
         paired: u64,
         /// Share that would be paired by chance.
         expected: f64,
+        /// Only roots that fill the call closely are counted.
+        is_close: bool,
         /// The probability of this by chance is at most 10 to this power.
         p_exponent: i64,
     },
@@ -540,6 +542,7 @@ impl Evidence {
             entries: chance.entries,
             paired: chance.paired,
             expected: chance.expected,
+            is_close: chance.is_close,
             p_exponent: (chance.ln_p / std::f64::consts::LN_10).ceil() as i64,
         })
     }
@@ -705,9 +708,10 @@ impl Evidence {
             Self::UnansweredCalls { caller, pairs, unique, messages } => {
                 unanswered_calls(caller, *pairs, *unique, *messages)
             }
-            Self::BeyondChance { entries, paired, expected, p_exponent } => format!(
-                "{paired} of {} such a call; moved in time, {:.1} % would (probability by chance below 1e{p_exponent})",
+            Self::BeyondChance { entries, paired, expected, is_close, p_exponent } => format!(
+                "{paired} of {} such a call{}; moved in time, {:.1} % would (probability by chance below 1e{p_exponent})",
                 count(*entries, "root lies in", "roots lie in"),
+                if *is_close { " and fill it closely" } else { "" },
                 expected * 100.0,
             ),
             Self::SameMessage { pairs } => {
@@ -793,8 +797,8 @@ impl Evidence {
             Self::UnansweredCalls { caller, pairs, unique, messages } => {
                 json!({"caller": caller, "pairs": pairs, "unique": unique, "messages": messages})
             }
-            Self::BeyondChance { entries, paired, expected, p_exponent } => json!({
-                "entries": entries, "paired": paired, "p_exponent": p_exponent,
+            Self::BeyondChance { entries, paired, expected, is_close, p_exponent } => json!({
+                "entries": entries, "paired": paired, "is_close": is_close, "p_exponent": p_exponent,
                 "expected": (expected * 1e6).round() / 1e6,
             }),
             Self::SameMessage { pairs } => json!({"pairs": pairs}),

@@ -19,9 +19,9 @@ pub(crate) static CAUSE: Cause = Cause {
             at: At::Callee,
             language: "nodejs",
             scope: "",
-            step: "Node.js: W3C `traceparent` always has 128 bits; let the service read it first, B3 only for \
-                   those who send nothing else.",
-            code: "OTEL_PROPAGATORS=tracecontext,baggage,b3",
+            step: "Node.js: W3C `traceparent` always has 128 bits. Of several propagators that find their \
+                   headers the last one wins: name `tracecontext` behind B3.",
+            code: "OTEL_PROPAGATORS=b3,tracecontext,baggage",
         },
         Fix {
             at: At::Between,
@@ -30,6 +30,13 @@ pub(crate) static CAUSE: Cause = Cause {
             step: "Zipkin libraries (Brave, zipkin-js, zipkin-go): switch 128-bit trace ids on \
                    (`traceId128Bit`). They are off by default in most of them.",
             code: "Tracing.newBuilder().traceId128Bit(true)",
+        },
+        Fix {
+            at: At::Between,
+            language: "",
+            scope: "",
+            step: "Envoy and Istio with Zipkin's tracer: `trace_id_128bit: true`; it is false by default.",
+            code: "",
         },
         Fix {
             at: At::Between,

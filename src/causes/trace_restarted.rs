@@ -22,8 +22,9 @@ pub(crate) static CAUSE: Cause = Cause {
             language: "",
             scope: "",
             step: "Envoy and Istio: a proxy continues the format of its own tracer only. Configure the \
-                   OpenTelemetry tracer (W3C `traceparent`) in place of Zipkin's or Datadog's; with Zipkin's, \
-                   services have to send B3, or `trace_context_option: USE_B3_WITH_W3C_PROPAGATION`.",
+                   OpenTelemetry tracer (W3C `traceparent`) in place of Zipkin's or Datadog's. With Zipkin's, \
+                   services have to send B3; since Envoy 1.36 and Istio 1.28 it reads `traceparent` too with \
+                   `trace_context_option: USE_B3_WITH_W3C_PROPAGATION`.",
             code: "",
         },
         Fix {
@@ -39,9 +40,9 @@ pub(crate) static CAUSE: Cause = Cause {
             language: "",
             scope: "",
             step: "AWS Application Load Balancer, API Gateway and Lambda begin X-Ray traces (`X-Amzn-Trace-Id`) \
-                   and do not know `traceparent`: pass that through and let the callee read it before \
-                   X-Ray's header.",
-            code: "OTEL_PROPAGATORS=tracecontext,baggage,xray-lambda",
+                   and do not know `traceparent`, but let it pass. Of several propagators that find their \
+                   headers the last one wins: name `tracecontext` behind `xray` at the callee.",
+            code: "OTEL_PROPAGATORS=xray,tracecontext,baggage",
         },
         Fix {
             at: At::Between,

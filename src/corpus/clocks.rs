@@ -83,7 +83,8 @@ pub struct ClockReader {
 }
 
 impl ClockReader {
-    pub(super) fn of(resource: &ResourceInfo) -> Self {
+    /// Who reads the clock of this resource.
+    pub fn of(resource: &ResourceInfo) -> Self {
         Self {
             host: resource.host.clone(),
             instance: resource.instance.clone(),
@@ -208,7 +209,7 @@ impl ClockPairs {
 
     /// Offsets between processes whose clocks are proven to differ: by caller and callee, how much the
     /// callee's clock is ahead at least, ns.
-    pub(super) fn offsets(&self, names: &Names) -> BTreeMap<(ClockReader, ClockReader), i64> {
+    pub fn offsets(&self, names: &Names) -> BTreeMap<(ClockReader, ClockReader), i64> {
         let mut offsets = BTreeMap::new();
         for ((caller, callee), pairs) in self.by_readers(names) {
             if pairs.hops.len() < HOPS_FOR_OFFSET {

@@ -13,9 +13,10 @@ pub struct Interval {
     pub end_ns: i64,
 }
 
-/// Outer intervals looked at for one inner one, newest first, and kept of those.
-const LOOKED_AT: usize = 512;
-const CANDIDATES: usize = 32;
+/// Outer intervals looked at for one inner one, newest first, and kept of those: with more of them open at
+/// once none can be told to be the one.
+const LOOKED_AT: usize = 64;
+const CANDIDATES: usize = 16;
 
 /// Inner spans that cause and effect do not explain: wrong pairs, clients that gave up, and the late ends
 /// of responses leave some.
@@ -40,11 +41,20 @@ impl Enclosed {
     /// same time are together far more often than by chance as well: but of these each may come first,
     /// and each may end last.
     pub fn is_causal(&self) -> bool {
+        self.chance.is_improbable() && self.is_in_order()
+    }
+
+    /// Whether the inner spans are likely to be caused by the outer ones: every outer and every inner span
+    /// has its other side, with few exceptions.
+    pub fn is_likely(&self, inner: usize, outer: usize) -> bool {
+        let needed = (1.0 - EXCEPTIONS) * inner.max(outer) as f64;
+        self.pairs.len() as f64 >= needed && self.chance.is_unlikely() && self.is_in_order()
+    }
+
+    fn is_in_order(&self) -> bool {
         let exceptions = EXCEPTIONS * self.pairs.len() as f64;
         let by_chance = self.chance.expected * self.chance.entries as f64;
-        self.chance.is_improbable()
-            && self.outliving as f64 <= exceptions + by_chance
-            && self.early as f64 <= exceptions + by_chance
+        self.outliving as f64 <= exceptions + by_chance && self.early as f64 <= exceptions + by_chance
     }
 }
 
@@ -92,6 +102,8 @@ impl Search<'_> {
 /// Pairs inner with outer intervals one to one. Both are sorted by start. Chance is what pairs so when the
 /// inner ones are moved, in relation to the side that it explains less.
 pub fn enclose(inner: &[Interval], outer: &[Interval], extent: Extent) -> Enclosed {
+    let waiting = (extent == Extent::Start).then(|| with_wait(inner, outer));
+    let outer = waiting.as_deref().unwrap_or(outer);
     let longest_ns = outer.iter().map(|outer| outer.end_ns - outer.start_ns).max().unwrap_or(0);
     let search = Search { outer, longest_ns, extent };
     let candidates = search.candidates(inner, 0);
@@ -117,6 +129,22 @@ pub fn enclose(inner: &[Interval], outer: &[Interval], extent: Extent) -> Enclos
     let early = early(inner, outer, &candidates, &pairs);
     let chance = if by_outer.ln_p < by_inner.ln_p { by_outer } else { by_inner };
     Enclosed { pairs, chance, outliving, early }
+}
+
+/// The outer intervals, open for at least twice as long as half of the inner ones start after one: what a
+/// message causes may begin when its sender has gone on. When the two have nothing to do with each other
+/// this covers most of the time, and chance explains every pair.
+fn with_wait(inner: &[Interval], outer: &[Interval]) -> Vec<Interval> {
+    let delays = inner.iter().filter_map(|inner| {
+        let before = outer.partition_point(|outer| outer.start_ns <= inner.start_ns + TOLERANCE_NS);
+        Some((inner.start_ns - outer[before.checked_sub(1)?].start_ns).max(0))
+    });
+    let wait_ns = 2 * median(&mut delays.collect::<Vec<_>>()).max(TOLERANCE_NS);
+    let open = |outer: &Interval| Interval {
+        start_ns: outer.start_ns,
+        end_ns: outer.end_ns.max(outer.start_ns.saturating_add(wait_ns)),
+    };
+    outer.iter().map(open).collect()
 }
 
 /// The median of how long these are open, ns.

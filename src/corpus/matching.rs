@@ -75,6 +75,8 @@ pub struct Chance {
     pub paired: u64,
     /// Share that met an open exit after being moved in time.
     pub expected: f64,
+    /// Only entries that fill their call closely are counted.
+    pub is_close: bool,
     /// Upper bound of the natural logarithm of the probability that so many are paired by chance
     /// (Chernoff's bound for the binomial distribution).
     pub ln_p: f64,
@@ -85,10 +87,19 @@ impl Chance {
     pub fn is_improbable(&self) -> bool {
         self.ln_p < LN_P
     }
+
+    /// Whether chance hardly explains it: too little for a proof, and enough for what has something else
+    /// that speaks for it.
+    pub fn is_unlikely(&self) -> bool {
+        self.ln_p < LN_UNLIKELY
+    }
 }
 
 /// A probability that no run over any system should reach by chance.
 const LN_P: f64 = -13.815_510_557_964_274; // ln 1e-6
+
+/// A probability that one run in a hundred reaches by chance: a run asks some hundred such questions.
+const LN_UNLIKELY: f64 = -9.210_340_371_976_182; // ln 1e-4
 
 /// Exit site, entry site, and whether the entries are orphans: these are another kind of break, and have
 /// to beat chance by themselves.
@@ -427,6 +438,7 @@ impl<'m> Matching<'m> {
                 entries: 0,
                 paired: 0,
                 expected: 1.0,
+                is_close: false,
                 ln_p: 0.0,
             }),
             pairs,
@@ -515,10 +527,12 @@ impl<'m> Matching<'m> {
         if is_message { start } else { start + typical.end.distance(rest) }
     }
 
+    /// Two measures of each edge, of which the one counts that chance explains less: entries that lie in a
+    /// call, and entries that fill one as closely as most pairs do. Under load the second tells more.
     fn chances(&self, pairs: &BTreeMap<EdgeKey, Vec<Pair>>) -> BTreeMap<EdgeKey, Chance> {
-        let moves = pairs.iter().map(|(edge, pairs)| (*edge, self.typical_opening(pairs)));
-        let moves: BTreeMap<EdgeKey, i64> = moves.collect();
-        let mut counts: BTreeMap<EdgeKey, (u64, u64)> = BTreeMap::new();
+        let moves = pairs.iter().map(|(edge, pairs)| (*edge, (self.typical_opening(pairs), self.fit(pairs))));
+        let moves: BTreeMap<EdgeKey, (i64, Fit)> = moves.collect();
+        let mut counts: BTreeMap<EdgeKey, Met> = BTreeMap::new();
         for entry in self.entries {
             let entry_site = self.names.site_of(entry.operation);
             for call in self.calls_of_entry(entry) {
@@ -528,21 +542,61 @@ impl<'m> Matching<'m> {
                 let Some(sites) = self.calls.get(&call) else { continue };
                 for (exit_site, exits) in sites {
                     let edge = (*exit_site, entry_site, entry.has_parent());
-                    let Some(step) = moves.get(&edge) else { continue };
-                    let meets = MOVES.iter().filter(|times| {
-                        self.open_exits(&call, exits, entry, step.saturating_mul(**times)).next().is_some()
-                    });
+                    let Some((step, fit)) = moves.get(&edge) else { continue };
                     let count = counts.entry(edge).or_default();
-                    count.0 += 1;
-                    count.1 += meets.count() as u64;
+                    count.entries += 1;
+                    for times in MOVES {
+                        self.meet(&call, exits, entry, step.saturating_mul(times), *fit, count);
+                    }
                 }
             }
         }
-        let chances = counts.into_iter().map(|(edge, (entries, met))| {
-            let paired = pairs[&edge].iter().filter(|pair| !pair.has_message_id).count() as u64;
-            (edge, chance(entries, paired, met))
+        let chances = counts.into_iter().map(|(edge, met)| {
+            let (_, fit) = moves[&edge];
+            let pairs = || pairs[&edge].iter().filter(|pair| !pair.has_message_id);
+            let close = pairs().filter(|pair| fit.has(self.delay(&pair.exit, &pair.entry), 0)).count() as u64;
+            let inside = chance(met.entries, pairs().count() as u64, met.inside);
+            let close = Chance { is_close: true, ..chance_in(met.entries, close, met.close, met.near) };
+            (edge, if fit.is_call && close.ln_p < inside.ln_p { close } else { inside })
         });
         chances.collect()
+    }
+
+    /// Counts what the entry meets when it is moved.
+    fn meet(
+        &self,
+        call: &Call<'m>,
+        exits: &Exits,
+        entry: &UnjoinedSpan,
+        moved_ns: i64,
+        fit: Fit,
+        count: &mut Met,
+    ) {
+        let mut open = self.open_exits(call, exits, entry, moved_ns).peekable();
+        count.inside += u64::from(open.peek().is_some());
+        // Beyond the ends of the data it would meet nothing whatever the reason.
+        let start_of = |exit: Option<&u32>| exit.map(|exit| self.exits[*exit as usize].start_ns);
+        let (first, last) = (start_of(exits.spans.first()), start_of(exits.spans.last()));
+        let last = last.map(|last| last.saturating_add(exits.longest_ns));
+        let at = Some(entry.start_ns + moved_ns);
+        if first <= at && at <= last {
+            count.near += 1;
+            let is_close = |exit: u32| fit.has(self.delay(&self.exits[exit as usize], entry), moved_ns);
+            count.close += u64::from(open.any(is_close));
+        }
+    }
+
+    /// How closely most of these entries fill their calls.
+    fn fit(&self, pairs: &[Pair]) -> Fit {
+        let delays = || pairs.iter().map(|pair| self.delay(&pair.exit, &pair.entry));
+        let twice = |mut delays: Vec<i64>| 2 * median(&mut delays).max(TOLERANCE_NS);
+        Fit {
+            start_ns: twice(delays().map(|(start, _)| start.abs()).collect()),
+            rest_ns: twice(delays().map(|(_, rest)| rest.abs()).collect()),
+            is_call: pairs.iter().all(|pair| {
+                self.names.boundaries[pair.entry.boundary as usize].protocol != Protocol::Messaging
+            }),
+        }
     }
 
     /// The median of how long the exits of these pairs are open, ns.
@@ -554,6 +608,34 @@ impl<'m> Matching<'m> {
         };
         median(&mut pairs.iter().map(opening).collect::<Vec<_>>()).max(TOLERANCE_NS)
     }
+}
+
+/// Twice the typical time between the starts, and between the ends, of a call and its entry, ns.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    start_ns: i64,
+    rest_ns: i64,
+    /// Somebody waits for the end.
+    is_call: bool,
+}
+
+impl Fit {
+    /// Whether an entry with these delays is as close when it is moved by so much.
+    const fn has(self, (start, rest): (i64, i64), moved_ns: i64) -> bool {
+        (start + moved_ns).abs() <= self.start_ns && (rest - moved_ns).abs() <= self.rest_ns
+    }
+}
+
+/// What moved entries meet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Met {
+    entries: u64,
+    /// Of all moves, those into an open exit.
+    inside: u64,
+    /// Moves that stay among the exits.
+    near: u64,
+    /// Of these, those into an exit that fits closely.
+    close: u64,
 }
 
 /// How far entries are moved to see what chance gives, in typical openings: far enough to leave their
@@ -577,7 +659,7 @@ pub(super) fn chance_in(entries: u64, paired: u64, met: u64, trials: u64) -> Cha
     } else {
         0.0
     };
-    Chance { entries, paired, expected, ln_p }
+    Chance { entries, paired, expected, is_close: false, ln_p }
 }
 
 /// Delays of the hops of an edge, from start to start and from end to end.

@@ -16,8 +16,9 @@ use crate::model::{SpanId, TraceId};
 use crate::store::{Facts, Names, OperationId, ServiceId, SiteId};
 use crate::trace::{Parent, TraceView};
 
-/// Spans kept in all, some 25 MB. Below, nothing is left out; beyond, whole stretches of time are.
-pub const SPANS_KEPT: usize = 1 << 18;
+/// Spans kept in all, some 6 MB. Below, nothing is left out; beyond, whole stretches of time are. Each is
+/// compared with many others, so that there are fewer than of unjoined hops.
+pub const SPANS_KEPT: usize = 1 << 16;
 
 /// Calls that are looked for in all, and of one site: what differs in more ways has no pattern.
 const CALLS_WANTED: usize = 1 << 12;

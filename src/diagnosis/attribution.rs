@@ -1,15 +1,18 @@
 //! Which of several groups of spans caused roots: shared by the stages that look for callers without exit
 //! spans.
 
+use std::collections::BTreeMap;
+
 use super::{Damaged, Explained, Facts};
+use crate::corpus::clocks::ClockReader;
 use crate::corpus::enclosing::{Enclosed, Extent, Interval, enclose};
 use crate::corpus::hops::UnjoinedSpan;
 use crate::corpus::matching::Chance;
 use crate::corpus::possible_callers::{OpenSpan, Role};
 use crate::finding::{Evidence, ProposedParent};
 use crate::model::{SpanId, SpanKind, TraceId};
-use crate::report::Confidence;
-use crate::store::{Names, SiteId};
+use crate::report::{Confidence, Severity};
+use crate::store::{Names, OperationId, SiteId};
 
 /// Roots that are needed: fewer are never beyond chance, even when all of them are enclosed and none of
 /// the moved ones.
@@ -21,19 +24,64 @@ pub(super) struct Caller {
     pub(super) trace_id: TraceId,
     pub(super) span_id: SpanId,
     pub(super) site: SiteId,
+    operation: OperationId,
     interval: Interval,
 }
 
 impl Caller {
     pub(super) fn of_open(names: &Names, span: &OpenSpan) -> Self {
-        let site = names.site_of(span.operation);
-        Self { trace_id: span.trace_id, span_id: span.span_id, site, interval: span.interval() }
+        Self {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            site: names.site_of(span.operation),
+            operation: span.operation,
+            interval: span.interval(),
+        }
     }
 
     pub(super) fn of_exit(names: &Names, exit: &UnjoinedSpan) -> Self {
-        let interval = Interval { start_ns: exit.start_ns, end_ns: exit.end_ns };
-        let site = names.site_of(exit.operation);
-        Self { trace_id: exit.trace_id, span_id: exit.span_id, site, interval }
+        Self {
+            trace_id: exit.trace_id,
+            span_id: exit.span_id,
+            site: names.site_of(exit.operation),
+            operation: exit.operation,
+            interval: Interval { start_ns: exit.start_ns, end_ns: exit.end_ns },
+        }
+    }
+}
+
+/// How far clocks are apart.
+pub(super) struct Clocks<'n> {
+    names: &'n Names,
+    offsets: BTreeMap<(ClockReader, ClockReader), i64>,
+}
+
+impl<'n> Clocks<'n> {
+    pub(super) fn of(facts: &Facts<'n>) -> Self {
+        Self { names: facts.names, offsets: facts.corpus.clocks.offsets(facts.names) }
+    }
+
+    /// When the roots ran by the clock that most callers have, with their numbers, by start.
+    fn seen_by(&self, callers: &[Caller], roots: &[OpenSpan]) -> Vec<(Interval, usize)> {
+        let reader = |operation: OperationId| ClockReader::of(self.names.resource_of(operation));
+        let mut readers: BTreeMap<ClockReader, usize> = BTreeMap::new();
+        if !self.offsets.is_empty() {
+            for caller in callers {
+                *readers.entry(reader(caller.operation)).or_default() += 1;
+            }
+        }
+        let most = readers.into_iter().max_by(|one, other| one.1.cmp(&other.1).then(other.0.cmp(&one.0)));
+        let offset_ns = |root: &OpenSpan| {
+            let (caller, _) = most.as_ref()?;
+            self.offsets.get(&(caller.clone(), reader(root.operation))).copied()
+        };
+        let seen = roots.iter().enumerate().map(|(number, root)| {
+            let (Interval { start_ns, end_ns }, offset_ns) = (root.interval(), offset_ns(root).unwrap_or(0));
+            (Interval { start_ns: start_ns - offset_ns, end_ns: end_ns - offset_ns }, number)
+        });
+        let mut seen: Vec<(Interval, usize)> = seen.collect();
+        seen.sort_by_key(|(interval, number)| (interval.start_ns, *number));
+        seen
     }
 }
 
@@ -56,6 +104,8 @@ pub(super) struct Attributed<'g, K> {
     pub(super) group: &'g Group<K>,
     pub(super) caused: Vec<Caused>,
     pub(super) chance: Chance,
+    /// High when chance is excluded, medium when it is not quite and nothing is left over on either side.
+    pub(super) confidence: Confidence,
 }
 
 /// Roots that no stage explained yet, by start.
@@ -74,18 +124,26 @@ pub(super) fn extent(names: &Names, site: SiteId) -> Extent {
 pub(super) fn attribute<'g, K>(
     mut roots: Vec<OpenSpan>,
     groups: &'g [Group<K>],
+    clocks: &Clocks<'_>,
     extent: Extent,
 ) -> Vec<Attributed<'g, K>> {
     let mut left: Vec<&Group<K>> =
         groups.iter().filter(|group| group.callers.len() >= ROOTS_NEEDED).collect();
     let mut attributed = Vec::new();
     while roots.len() >= ROOTS_NEEDED {
-        let inner: Vec<Interval> = roots.iter().map(OpenSpan::interval).collect();
         let enclosed = left.iter().enumerate().map(|(number, group)| {
             let outer: Vec<Interval> = group.callers.iter().map(|caller| caller.interval).collect();
-            (number, enclose(&inner, &outer, extent))
+            let (inner, numbers): (Vec<Interval>, Vec<usize>) =
+                clocks.seen_by(&group.callers, &roots).into_iter().unzip();
+            let mut enclosed = enclose(&inner, &outer, extent);
+            for (root, ..) in &mut enclosed.pairs {
+                *root = numbers[*root];
+            }
+            (number, enclosed)
         });
-        let causal = enclosed.filter(|(_, enclosed)| enclosed.is_causal());
+        let causal = enclosed.filter(|(number, enclosed)| {
+            enclosed.is_causal() || enclosed.is_likely(roots.len(), left[*number].callers.len())
+        });
         let best = causal.min_by(|one, other| one.1.chance.ln_p.total_cmp(&other.1.chance.ln_p));
         let Some((number, enclosed)) = best else { break };
         let group = left.remove(number);
@@ -96,7 +154,8 @@ pub(super) fn attribute<'g, K>(
         }
         let mut is_caused = is_caused.into_iter();
         roots.retain(|_| !is_caused.next().unwrap_or_default());
-        attributed.push(Attributed { group, caused, chance: enclosed.chance });
+        let confidence = if enclosed.is_causal() { Confidence::High } else { Confidence::Medium };
+        attributed.push(Attributed { group, caused, chance: enclosed.chance, confidence });
     }
     attributed
 }
@@ -110,6 +169,13 @@ fn caused<K>(roots: &[OpenSpan], group: &Group<K>, enclosed: &Enclosed) -> Vec<C
             candidates: *candidates,
         })
         .collect()
+}
+
+impl<K> Attributed<'_, K> {
+    /// What is not sure is a warning.
+    pub(super) fn severity(&self) -> Severity {
+        if self.confidence == Confidence::High { Severity::Error } else { Severity::Warning }
+    }
 }
 
 impl Caused {

@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attribution::{Attributed, Caller, Caused, Group, attribute, extent, sampled, unexplained_roots};
+use super::attribution::{
+    Attributed, Caller, Caused, Clocks, Group, attribute, extent, sampled, unexplained_roots,
+};
 use super::{Break, Explained, Facts, Place};
 use crate::causes::{Opinion, caller_not_instrumented};
 use crate::corpus::possible_callers::{OpenSpan, Role};
 use crate::finding::{Evidence, label, rate, side};
-use crate::report::{Confidence, RateUnit, Severity};
+use crate::report::RateUnit;
 use crate::store::{ServiceId, SiteId};
 
 /// Roots that show one call: their site, and index into the boundaries.
@@ -35,7 +37,7 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
         let Some(boundary) = root.boundary else { continue };
         roots.entry((facts.names.site_of(root.operation), boundary)).or_default().push(root);
     }
-    let without_call = without_call(facts);
+    let (without_call, clocks) = (without_call(facts), Clocks::of(facts));
     let mut breaks = Vec::new();
     for (call, services) in known {
         let Some(roots) = roots.remove(&call) else { continue };
@@ -44,7 +46,7 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
             .filter(|known| known.made > 0)
             .map(|known| group(&known, &without_call))
             .collect();
-        for attributed in attribute(roots, &groups, extent(facts.names, call.0)) {
+        for attributed in attribute(roots, &groups, &clocks, extent(facts.names, call.0)) {
             breaks.extend(by_caller(facts, call.0, &attributed));
         }
     }
@@ -98,9 +100,9 @@ fn found(
         rule: "detached-entry",
         from: Some(Place::Site(caller)),
         to: Place::Site(entry),
-        confidence: Confidence::High,
-        severity: Severity::Error,
-        cause: Some(Opinion { cause: &caller_not_instrumented::CAUSE, confidence: Confidence::High }),
+        confidence: attributed.confidence,
+        severity: attributed.severity(),
+        cause: Some(Opinion { cause: &caller_not_instrumented::CAUSE, confidence: attributed.confidence }),
         other_causes: Vec::new(),
         title: "is called by a client that makes no span".to_owned(),
         message: format!(
@@ -133,6 +135,22 @@ orders  POST /orders  server  2000..2060  repeat=8
     rates  GET /rates/:id  server  2003..2008  http=/rates/7
 
 stock  POST /reserve  server  2012..2040  http=/reserve  repeat=8   // detached-entry (caller-not-instrumented)
+",
+        );
+    }
+
+    #[test]
+    fn clocks_that_differ_are_corrected() {
+        // The callee's clock is three seconds behind.
+        check(
+            "
+orders  POST /orders  server  5000..5060  repeat=20  host=one
+  orders  POST  client  5010..5050  http=/reserve  host=one
+    stock  POST /reserve  server  2012..2040  http=/reserve  host=two  // clock-skew
+
+orders  POST /orders  server  7000..7060  repeat=8  host=one
+
+stock  POST /reserve  server  4012..4040  http=/reserve  repeat=8  host=two  // detached-entry (caller-not-instrumented)
 ",
         );
     }

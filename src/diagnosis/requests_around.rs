@@ -1,6 +1,7 @@
 //! Callers that never make a span for a call: entries none of which ever has a parent, and that all run
 //! inside requests of one other service.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attribution::{Caller, Caused, sampled, unexplained_roots};
@@ -19,6 +20,16 @@ const EXCEPTIONS: f64 = 0.02;
 
 /// Requests that are open more than half of the time enclose anything.
 const MOSTLY_OPEN: f64 = 0.5;
+
+/// Services that are compared with the roots, those with most requests first.
+const SERVICES_COMPARED: usize = 64;
+
+/// Requests of one service, by start, and when they ran.
+struct Requests {
+    service: ServiceId,
+    spans: Vec<OpenSpan>,
+    intervals: Vec<Interval>,
+}
 
 /// Finds them.
 pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break> {
@@ -43,8 +54,7 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
     breaks
 }
 
-/// Requests by service and start.
-fn requests(facts: &Facts<'_>) -> BTreeMap<ServiceId, Vec<OpenSpan>> {
+fn requests(facts: &Facts<'_>) -> Vec<Requests> {
     let mut requests: BTreeMap<ServiceId, Vec<OpenSpan>> = BTreeMap::new();
     for span in facts.deviations.possible_callers.by_start() {
         if span.role == Role::Request {
@@ -52,6 +62,13 @@ fn requests(facts: &Facts<'_>) -> BTreeMap<ServiceId, Vec<OpenSpan>> {
             requests.entry(service).or_default().push(span);
         }
     }
+    let requests = requests.into_iter().map(|(service, spans)| {
+        let intervals = spans.iter().map(OpenSpan::interval).collect();
+        Requests { service, spans, intervals }
+    });
+    let mut requests: Vec<Requests> = requests.collect();
+    requests.sort_by_key(|requests| Reverse(requests.spans.len()));
+    requests.truncate(SERVICES_COMPARED);
     requests
 }
 
@@ -61,28 +78,31 @@ fn enclosing_service(
     facts: &Facts<'_>,
     site: SiteId,
     roots: &[OpenSpan],
-    requests: &BTreeMap<ServiceId, Vec<OpenSpan>>,
+    requests: &[Requests],
     below: &BTreeSet<ServiceId>,
 ) -> Option<Break> {
     let inner: Vec<Interval> = roots.iter().map(OpenSpan::interval).collect();
     let mut best: Option<(Chance, ServiceId, Vec<Caused>)> = None;
-    for (service, requests) in requests.iter().filter(|(service, _)| !below.contains(service)) {
-        let outer: Vec<Interval> = requests.iter().map(OpenSpan::interval).collect();
-        let caused: Vec<Caused> = shortest_around(&inner, &outer)
+    for requests in requests.iter().filter(|requests| !below.contains(&requests.service)) {
+        let caused: Vec<Caused> = shortest_around(&inner, &requests.intervals)
             .into_iter()
             .zip(roots)
             .filter_map(|(around, root)| {
                 let (at, candidates) = around?;
-                Some(Caused { root: *root, by: Caller::of_open(facts.names, &requests[at]), candidates })
+                Some(Caused {
+                    root: *root,
+                    by: Caller::of_open(facts.names, &requests.spans[at]),
+                    candidates,
+                })
             })
             .collect();
         if (caused.len() as f64) < (1.0 - EXCEPTIONS) * roots.len() as f64 {
             continue;
         }
-        let chance = enclosed_beyond_chance(&inner, &outer, caused.len() as u64);
+        let chance = enclosed_beyond_chance(&inner, &requests.intervals, caused.len() as u64);
         let is_better = best.as_ref().is_none_or(|(known, ..)| chance.ln_p < known.ln_p);
         if chance.is_improbable() && chance.expected < MOSTLY_OPEN && is_better {
-            best = Some((chance, *service, caused));
+            best = Some((chance, requests.service, caused));
         }
     }
     let (chance, service, caused) = best?;

@@ -121,6 +121,25 @@ bank  POST /charges  server  500..530  http=/charges  parent=outside  remote  re
     }
 
     #[test]
+    fn callers_that_are_sampled_out_meet_other_calls_by_chance() {
+        // The caller's other traces are there; its calls are answered.
+        check(
+            "
+web  GET /  server  0..60  repeat=20
+  web  GET  client  5..50  http=/stock/7
+    stock  GET /stock/:id  server  10..40  http=/stock/7
+
+web  GET /  server  2000..2060  repeat=3
+  web  GET  client  2005..2050  http=/stock/7
+
+stock  GET /stock/:id  server  2010..2040  http=/stock/7  parent=sampled-out  remote  repeat=2  // orphan-span
+
+stock  GET /stock/:id  server  6010..6040  http=/stock/7  parent=sampled-out  remote  repeat=20  // orphan-span
+",
+        );
+    }
+
+    #[test]
     fn roots_and_orphans_share_the_calls() {
         check(
             "

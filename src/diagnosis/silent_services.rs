@@ -5,18 +5,18 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attribution::{
-    Attributed, Caller, Caused, Group, ROOTS_NEEDED, attribute, extent, sampled, unexplained_roots,
+    Attributed, Caller, Caused, Clocks, Group, ROOTS_NEEDED, attribute, extent, sampled, unexplained_roots,
 };
 use super::{Break, Explained, Facts, Place};
 use crate::causes::{Opinion, header_stripped, service_not_instrumented};
 use crate::corpus::possible_callers::{Direction, OpenSpan, Services};
 use crate::finding::{Evidence, label, rate, side};
 use crate::model::boundary::Protocol;
-use crate::report::{Confidence, RateUnit, Severity};
+use crate::report::{Confidence, RateUnit};
 use crate::store::SiteId;
 
 /// Addresses that are compared with the roots, those with most calls first.
-const ADDRESSES_COMPARED: usize = 64;
+const ADDRESSES_COMPARED: usize = 16;
 
 /// Whom calls are made to: the peer as the callers know it, or the calls of one site where they do not say.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
     if silent.is_empty() {
         return Vec::new();
     }
-    let services = Services::of(facts.corpus, facts.names);
+    let (services, clocks) = (Services::of(facts.corpus, facts.names), Clocks::of(facts));
     let mut roots: BTreeMap<SiteId, Vec<OpenSpan>> = BTreeMap::new();
     for root in unexplained_roots(facts, explained) {
         roots.entry(facts.names.site_of(root.operation)).or_default().push(root);
@@ -48,7 +48,7 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
             .filter(is_possible)
             .map(|group| Group { key: &group.key, callers: group.callers.clone() })
             .collect();
-        for attributed in attribute(roots, &possible, extent(facts.names, site)) {
+        for attributed in attribute(roots, &possible, &clocks, extent(facts.names, site)) {
             for caller in &attributed.group.callers {
                 explained.add_exit(caller.trace_id, caller.span_id);
             }
@@ -119,9 +119,9 @@ fn found(
         rule: if is_entry { "detached-entry" } else { "detached-internal" },
         from: Some(Place::Site(caller)),
         to: Place::Site(root),
-        confidence: Confidence::High,
-        severity: Severity::Error,
-        cause: Some(Opinion { cause: &service_not_instrumented::CAUSE, confidence: Confidence::High }),
+        confidence: attributed.confidence,
+        severity: attributed.severity(),
+        cause: Some(Opinion { cause: &service_not_instrumented::CAUSE, confidence: attributed.confidence }),
         other_causes: if other {
             vec![Opinion { cause: &header_stripped::CAUSE, confidence: Confidence::Low }]
         } else {
