@@ -192,7 +192,9 @@ fn foreign_parents(store: &Store, scope: &Scope, losses: &Losses) -> ForeignPare
         own
     });
     let mut found = ForeignParents::default();
-    collected.into_iter().for_each(|own| found.merge(own));
+    for own in collected {
+        found.merge(own);
+    }
     found
 }
 

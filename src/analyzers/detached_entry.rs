@@ -77,7 +77,10 @@ fn finding(case: &Case<'_>, edge: &BrokenEdge) -> Finding {
     let title = format!("{} {verb} {} without context", label(&to), from.service_name());
     let mut finding = Finding::between(&RULE, Some(from), Some(to), pairs, traces.len() as u64, title, proof);
     finding.hop = Some((edge.exit, edge.entry));
-    finding.confidence = Confidence::High;
+    finding.confidence = edge.confidence();
+    if finding.confidence < Confidence::High {
+        finding.lower_to(Severity::Warning);
+    }
     let scope = &case.names.site(edge.entry).scope;
     finding.scope = (!scope.is_empty()).then(|| ScopeName { name: scope.to_string(), version: None });
     let calls = pairs + case.corpus.joined(edge.exit, edge.entry);

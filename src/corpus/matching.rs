@@ -32,6 +32,8 @@ pub struct BrokenEdge {
     pub is_restarted: bool,
     /// Protocol of the hops.
     pub protocol: Protocol,
+    /// Nearly every such entry, and nearly every exit of the site that nothing answers, has its other side.
+    pub is_complete: bool,
     /// The hops, by start of the entry.
     pub pairs: Vec<Pair>,
     /// How much more than chance this is.
@@ -114,6 +116,15 @@ impl BrokenEdge {
         self.chance.is_improbable() || self.pairs.iter().any(|pair| pair.has_message_id)
     }
 
+    fn is_likely(&self) -> bool {
+        self.is_proven() || self.is_complete && self.chance.is_unlikely()
+    }
+
+    /// High when chance is excluded; medium when it is not quite, and nothing is left over on either side.
+    pub fn confidence(&self) -> Confidence {
+        if self.is_proven() { Confidence::High } else { Confidence::Medium }
+    }
+
     /// Pairs in which both sides name the same message.
     pub fn with_message_id(&self) -> u64 {
         self.pairs.iter().filter(|pair| pair.has_message_id).count() as u64
@@ -133,6 +144,8 @@ const CANDIDATES: usize = 32;
 const SITES_OF_A_CALL: usize = 64;
 /// Ways in which routes with as many segments may have parameters.
 const ROUTE_SHAPES: usize = 16;
+/// Share of a side that may be left over when a pairing is complete.
+const EXCEPTIONS: f64 = 0.05;
 /// Delays that make a typical one.
 const DELAYS_NEEDED: usize = 5;
 
@@ -194,13 +207,13 @@ pub(super) fn broken_edges(
 /// The edges that are more than chance.
 fn proven_edges(matching: &Matching<'_>) -> Vec<BrokenEdge> {
     let first = matching.edges(&|_| true);
-    if first.iter().all(BrokenEdge::is_proven) {
+    if first.iter().all(BrokenEdge::is_likely) {
         return first;
     }
     // What only chance paired is free for the edges that are real.
-    let proven: BTreeSet<_> = first.iter().filter(|edge| edge.is_proven()).map(BrokenEdge::key).collect();
+    let proven: BTreeSet<_> = first.iter().filter(|edge| edge.is_likely()).map(BrokenEdge::key).collect();
     let mut edges = matching.edges(&|edge| proven.contains(&edge));
-    edges.retain(BrokenEdge::is_proven);
+    edges.retain(BrokenEdge::is_likely);
     edges
 }
 
@@ -428,10 +441,12 @@ impl<'m> Matching<'m> {
             });
         }
         let mut chances = self.chances(&pairs);
+        let sides = self.sides();
         let edges = pairs.into_iter().map(|(edge, pairs)| BrokenEdge {
             exit: edge.0,
             entry: edge.1,
             is_restarted: edge.2,
+            is_complete: sides.are_complete(edge, pairs.len()),
             is_rewritten: self.paths == Paths::Rewritten,
             protocol: self.names.boundaries[pairs[0].entry.boundary as usize].protocol,
             chance: chances.remove(&edge).unwrap_or(Chance {
@@ -444,6 +459,19 @@ impl<'m> Matching<'m> {
             pairs,
         });
         edges.collect()
+    }
+
+    /// How many entries and exits there are at each site.
+    fn sides(&self) -> Sides {
+        let mut sides = Sides::default();
+        for entry in self.entries {
+            let key = (self.names.site_of(entry.operation), entry.has_parent());
+            *sides.entries.entry(key).or_default() += 1;
+        }
+        for exit in self.exits {
+            *sides.exits.entry(self.names.site_of(exit.operation)).or_default() += 1;
+        }
+        sides
     }
 
     fn have_message_id(&self, exit: &UnjoinedSpan, entry: &UnjoinedSpan) -> bool {
@@ -607,6 +635,23 @@ impl<'m> Matching<'m> {
             wait.unwrap_or_else(|| pair.exit.duration_ns())
         };
         median(&mut pairs.iter().map(opening).collect::<Vec<_>>()).max(TOLERANCE_NS)
+    }
+}
+
+/// Unjoined spans by site.
+#[derive(Debug, Default)]
+struct Sides {
+    entries: BTreeMap<(SiteId, bool), usize>,
+    exits: BTreeMap<SiteId, usize>,
+}
+
+impl Sides {
+    /// Whether so many pairs leave hardly anything over: wrong pairs and single requests of others are
+    /// exceptions.
+    fn are_complete(&self, (exit, entry, is_restarted): EdgeKey, pairs: usize) -> bool {
+        let entries = self.entries.get(&(entry, is_restarted)).copied().unwrap_or_default();
+        let exits = self.exits.get(&exit).copied().unwrap_or_default();
+        pairs as f64 >= (1.0 - EXCEPTIONS) * entries.max(exits) as f64
     }
 }
 

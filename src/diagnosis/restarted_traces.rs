@@ -39,13 +39,17 @@ fn found(facts: &Facts<'_>, (exit, entry): (SiteId, SiteId), restarted: &Restart
     spans.extend(pairs.iter().map(|pair| damaged_by_pair(pair, entry)));
     let broken = spans.len() as u64;
     let by_ids = (!restarted.joins.is_empty())
-        .then(|| Evidence::ParentInOtherTrace { orphans: restarted.joins.len() as u64, is_cut: false });
+        .then_some(Evidence::ParentInOtherTrace { orphans: restarted.joins.len() as u64, is_cut: false });
     let by_times = restarted.paired.map(|edge| Evidence::OrphansInCalls {
         caller: label(&side(facts.names, exit)),
         pairs: pairs.len() as u64,
         unique: edge.pairs.iter().filter(|pair| pair.candidates == 1).count() as u64,
     });
     let beyond_chance = restarted.paired.and_then(|edge| Evidence::beyond_chance(&edge.chance));
+    let confidence = match restarted.paired {
+        Some(edge) if restarted.joins.is_empty() => edge.confidence(),
+        _ => Confidence::High,
+    };
     let mut evidence = [by_ids, by_times, beyond_chance].into_iter().flatten();
     let Some(proof) = evidence.next() else { unreachable!("an edge has a join or a pair") };
     Break {
@@ -54,7 +58,7 @@ fn found(facts: &Facts<'_>, (exit, entry): (SiteId, SiteId), restarted: &Restart
         to: Place::Site(entry),
         confidence: Confidence::Certain,
         severity: Severity::Error,
-        cause: Some(Opinion { cause: &trace_restarted::CAUSE, confidence: Confidence::High }),
+        cause: Some(Opinion { cause: &trace_restarted::CAUSE, confidence }),
         other_causes: Vec::new(),
         title: "is called in one trace and answers in another".to_owned(),
         message: "The call is one trace, and its handling another, which hangs on a span that is not there."
