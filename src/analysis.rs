@@ -9,6 +9,8 @@ use crate::analyzers::{self, Case, InputAbility};
 use crate::causes;
 use crate::corpus::clocks::OffsetInterval;
 use crate::corpus::deviations::Deviations;
+use crate::corpus::foreign_parents::{self, ForeignParents};
+use crate::corpus::losses::Losses;
 use crate::corpus::{Corpus, Edge};
 use crate::diagnosis::{Diagnosis, Facts};
 use crate::finding::{Finding, blame};
@@ -173,6 +175,33 @@ fn deviations(store: &Store, scope: &Scope, abilities: &[InputAbility], corpus: 
     deviations
 }
 
+/// The third look, at spans which orphans of other traces name as parent.
+fn foreign_parents(store: &Store, scope: &Scope, losses: &Losses) -> ForeignParents {
+    let wanted = foreign_parents::wanted(losses);
+    if wanted.is_empty() {
+        return ForeignParents::default();
+    }
+    let next = AtomicUsize::new(0);
+    let collected = rayon::broadcast(|_| {
+        let (mut own, mut pass) = (ForeignParents::default(), FlatPass::default());
+        while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for records in partition.traces() {
+                if !records.iter().any(|record| wanted.contains(&record.span_id())) {
+                    continue;
+                }
+                let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
+                own.observe(&trace, &wanted);
+            }
+        }
+        own
+    });
+    let mut found = ForeignParents::default();
+    for own in collected {
+        found.merge(own);
+    }
+    found
+}
+
 /// Analyses a store. `span_level` is what the analyzers saw while decoding, by final site.
 pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[InputAbility]) -> Analysis {
     let capacity = span_level.capacity();
@@ -205,7 +234,10 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
     let mut corpus = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
     corpus.merge(without_samples);
     corpus.finish(&store.names);
-    let deviations = deviations(&store, scope, inputs, &corpus);
+    let mut deviations = deviations(&store, scope, inputs, &corpus);
+    deviations.id_joins =
+        foreign_parents(&store, scope, &deviations.losses).joins(&deviations.losses, corpus.has_random_ids());
+    corpus.pair_hops(&store.names, &deviations);
     let diagnosis =
         Diagnosis::of(&Facts { corpus: &corpus, deviations: &deviations, names: &store.names, inputs });
     let case = Case { seen: &seen, corpus: &corpus, diagnosis: &diagnosis, names: &store.names, inputs };

@@ -10,6 +10,7 @@ use xxhash_rust::xxh64::xxh64;
 use crate::analyzers::Rule;
 use crate::analyzers::observations::Tally;
 use crate::causes::Opinion;
+use crate::corpus::matching::Chance;
 use crate::corpus::sample::Sampled;
 use crate::corpus::traffic::Affected;
 use crate::diagnosis::Place;
@@ -437,6 +438,62 @@ pub enum Evidence {
         /// Missing callers.
         orphans: u64,
     },
+    /// The parent is in another trace.
+    ParentInOtherTrace {
+        /// Orphans.
+        orphans: u64,
+        /// The trace ids share their low half, and the high half of one is zero.
+        is_cut: bool,
+    },
+    /// Orphans on top of their traces lie inside calls of other traces.
+    OrphansInCalls {
+        /// Name of the caller's place.
+        caller: String,
+        /// Pairs of call and orphan.
+        pairs: u64,
+        /// Of these, orphans for which only one call comes into question.
+        unique: u64,
+    },
+    /// Calls to one address are never answered, and roots begin inside them.
+    NeverAnswered {
+        /// Name of the caller's place.
+        caller: String,
+        /// Its calls to the address.
+        calls: u64,
+        /// Roots inside.
+        roots: u64,
+        /// Of these, roots for which only one call comes into question.
+        unique: u64,
+    },
+    /// Spans that could have made a call show none, and roots begin inside them.
+    CallMissing {
+        /// Name of the caller's place.
+        caller: String,
+        /// Roots inside.
+        roots: u64,
+        /// Of these, roots for which only one span comes into question.
+        unique: u64,
+        /// Spans of the caller that make this call.
+        made: u64,
+        /// Spans of the caller that do not.
+        lacking: u64,
+    },
+    /// Entries without a parent run inside requests of one service.
+    RequestsAround {
+        /// The service.
+        service: String,
+        /// Entries inside.
+        enclosed: u64,
+        /// Entries in all.
+        roots: u64,
+    },
+    /// The callee sees the end of the caller's path, or the other way round.
+    PathRewritten {
+        /// Path as the caller names it.
+        caller: String,
+        /// Path as the callee names it.
+        callee: String,
+    },
     /// Copies under one id.
     Copies {
         /// Ids.
@@ -577,6 +634,8 @@ pub enum Evidence {
         paired: u64,
         /// Share that would be paired by chance.
         expected: f64,
+        /// Only roots that fill the call closely are counted.
+        is_close: bool,
         /// The probability of this by chance is at most 10 to this power.
         p_exponent: i64,
     },
@@ -744,6 +803,17 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// That pairs are more than chance gives; nothing where none was made by times.
+    pub fn beyond_chance(chance: &Chance) -> Option<Self> {
+        (chance.paired > 0).then(|| Self::BeyondChance {
+            entries: chance.entries,
+            paired: chance.paired,
+            expected: chance.expected,
+            is_close: chance.is_close,
+            p_exponent: (chance.ln_p / std::f64::consts::LN_10).ceil() as i64,
+        })
+    }
+
     /// Kind, from [`crate::report::EVIDENCE_KINDS`].
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -768,6 +838,12 @@ impl Evidence {
             Self::ManyServicesLose { .. } => "many-services-lose",
             Self::LargeTracesOnly { .. } => "large-traces-only",
             Self::CallerAbsent { .. } => "caller-absent",
+            Self::ParentInOtherTrace { .. } => "parent-in-other-trace",
+            Self::OrphansInCalls { .. } => "orphans-in-calls",
+            Self::NeverAnswered { .. } => "never-answered",
+            Self::CallMissing { .. } => "call-missing",
+            Self::RequestsAround { .. } => "requests-around",
+            Self::PathRewritten { .. } => "path-rewritten",
             Self::Copies { .. } => "copies",
             Self::CopiesDiffer { .. } => "copies-differ",
             Self::IdShared { .. } => "id-shared",
@@ -898,6 +974,41 @@ impl Evidence {
                 "in {} everything hangs on the absent caller, and nothing of it is there",
                 count(*orphans, "trace", "traces")
             ),
+            Self::ParentInOtherTrace { orphans, is_cut } => format!(
+                "{} in another trace{}",
+                count(*orphans, "orphan has its parent", "orphans have their parents"),
+                if *is_cut {
+                    ", whose id has the same low 64 bits; the high ones of one are zero"
+                } else {
+                    ""
+                },
+            ),
+            Self::OrphansInCalls { caller, pairs, unique } => format!(
+                "{} of their traces inside calls of {caller} that nothing answers; for {unique} of them only \
+                 one call comes into question",
+                count(*pairs, "orphan starts on top", "orphans start on top"),
+            ),
+            Self::NeverAnswered { caller, calls, roots, unique } => format!(
+                "{} inside {} of {caller} to an address that never answers; for {unique} of them only one call \
+                 comes into question",
+                count(*roots, "root begins", "roots begin"),
+                count(*calls, "call", "calls"),
+            ),
+            Self::CallMissing { caller, roots, unique, made, lacking } => format!(
+                "{} inside {caller}, which makes such a call in {} and shows none in {lacking}; for {unique} \
+                 of them only one span comes into question",
+                count(*roots, "root begins", "roots begin"),
+                count(*made, "span", "spans"),
+            ),
+            Self::RequestsAround { service, enclosed, roots } => {
+                format!(
+                    "{enclosed} of {} inside requests of {service}",
+                    count(*roots, "root lies", "roots lie")
+                )
+            }
+            Self::PathRewritten { caller, callee } => {
+                format!("something between the two makes `{callee}` of `{caller}`")
+            }
             Self::Copies { ids, extra, spans } => format!(
                 "{} {} more than once: {} among {} here",
                 count(*ids, "span", "spans"),
@@ -961,9 +1072,10 @@ impl Evidence {
             Self::UnansweredCalls { caller, pairs, unique, messages } => {
                 unanswered_calls(caller, *pairs, *unique, *messages)
             }
-            Self::BeyondChance { entries, paired, expected, p_exponent } => format!(
-                "{paired} of {} such a call; moved in time, {:.1} % would (probability by chance below 1e{p_exponent})",
+            Self::BeyondChance { entries, paired, expected, is_close, p_exponent } => format!(
+                "{paired} of {} such a call{}; moved in time, {:.1} % would (probability by chance below 1e{p_exponent})",
                 count(*entries, "root lies in", "roots lie in"),
+                if *is_close { " and fill it closely" } else { "" },
                 expected * 100.0,
             ),
             Self::SameMessage { pairs } => {
@@ -1113,6 +1225,20 @@ impl Evidence {
             }
             Self::LargeTracesOnly { smallest, usual } => json!({"smallest": smallest, "usual": usual}),
             Self::CallerAbsent { orphans } => json!({"orphans": orphans}),
+            Self::ParentInOtherTrace { orphans, is_cut } => json!({"orphans": orphans, "is_cut": is_cut}),
+            Self::OrphansInCalls { caller, pairs, unique } => {
+                json!({"caller": caller, "pairs": pairs, "unique": unique})
+            }
+            Self::NeverAnswered { caller, calls, roots, unique } => {
+                json!({"caller": caller, "calls": calls, "roots": roots, "unique": unique})
+            }
+            Self::CallMissing { caller, roots, unique, made, lacking } => json!({
+                "caller": caller, "roots": roots, "unique": unique, "made": made, "lacking": lacking,
+            }),
+            Self::RequestsAround { service, enclosed, roots } => {
+                json!({"service": service, "enclosed": enclosed, "roots": roots})
+            }
+            Self::PathRewritten { caller, callee } => json!({"caller": caller, "callee": callee}),
             Self::Copies { ids, extra, spans } => json!({"ids": ids, "extra": extra, "spans": spans}),
             Self::CopiesDiffer { ids } => json!({"ids": ids}),
             Self::IdShared { ids, contents } => json!({"ids": ids, "contents": contents}),
@@ -1146,8 +1272,8 @@ impl Evidence {
             Self::UnansweredCalls { caller, pairs, unique, messages } => {
                 json!({"caller": caller, "pairs": pairs, "unique": unique, "messages": messages})
             }
-            Self::BeyondChance { entries, paired, expected, p_exponent } => json!({
-                "entries": entries, "paired": paired, "p_exponent": p_exponent,
+            Self::BeyondChance { entries, paired, expected, is_close, p_exponent } => json!({
+                "entries": entries, "paired": paired, "is_close": is_close, "p_exponent": p_exponent,
                 "expected": (expected * 1e6).round() / 1e6,
             }),
             Self::SameMessage { pairs } => json!({"pairs": pairs}),

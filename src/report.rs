@@ -69,6 +69,12 @@ pub const EVIDENCE_KINDS: &[&str] = &[
     "siblings-have-routes",
     "twins",
     "nested-twins",
+    "parent-in-other-trace",
+    "orphans-in-calls",
+    "never-answered",
+    "call-missing",
+    "requests-around",
+    "path-rewritten",
 ];
 
 /// Everything one run found.

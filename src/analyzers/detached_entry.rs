@@ -50,7 +50,9 @@ impl Analyzer for DetachedEntry {
         let tells_links = case.inputs.iter().all(|input| input.capabilities.links);
         let edges = case.corpus.broken_edges().iter();
         let judged = edges.filter(|edge| tells_links || edge.protocol != Protocol::Messaging);
-        judged.map(|edge| finding(case, edge)).collect()
+        let mut findings: Vec<Finding> = judged.map(|edge| finding(case, edge)).collect();
+        findings.extend(case.breaks(&RULE));
+        findings
     }
 
     fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
@@ -77,7 +79,10 @@ fn finding(case: &Case<'_>, edge: &BrokenEdge) -> Finding {
     let title = format!("{} {verb} {} without context", label(&to), from.service_name());
     let mut finding = Finding::between(&RULE, Some(from), Some(to), pairs, traces.len() as u64, title, proof);
     finding.hop = Some((edge.exit, edge.entry));
-    finding.confidence = Confidence::High;
+    finding.confidence = edge.confidence();
+    if finding.confidence < Confidence::High {
+        finding.lower_to(Severity::Warning);
+    }
     let scope = &case.names.site(edge.entry).scope;
     finding.scope = (!scope.is_empty()).then(|| ScopeName { name: scope.to_string(), version: None });
     let calls = pairs + case.corpus.joined(edge.exit, edge.entry);
@@ -114,13 +119,13 @@ fn support(case: &Case<'_>, edge: &BrokenEdge) -> Vec<Evidence> {
     if with_message_id > 0 {
         support.push(Evidence::SameMessage { pairs: with_message_id });
     }
-    if edge.chance.paired > 0 {
-        support.push(Evidence::BeyondChance {
-            entries: edge.chance.entries,
-            paired: edge.chance.paired,
-            expected: edge.chance.expected,
-            p_exponent: (edge.chance.ln_p / std::f64::consts::LN_10).ceil() as i64,
-        });
+    support.extend(Evidence::beyond_chance(&edge.chance));
+    if edge.is_rewritten
+        && let Some(pair) = edge.pairs.first()
+    {
+        let path = |number: u32| case.names.boundaries[number as usize].target.to_string();
+        let (caller, callee) = (path(pair.exit.boundary), path(pair.entry.boundary));
+        support.push(Evidence::PathRewritten { caller, callee });
     }
     let (kept, seen) = case.corpus.hops.kept_of();
     if kept < seen {
@@ -147,15 +152,8 @@ fn add_occurrences(case: &Case<'_>, edge: &BrokenEdge, finding: &mut Finding) {
     }
 }
 
-/// The number of calls that come into question is the measure: one is as good as certain, with two or
-/// three the times decide, and with more they hardly do.
 const fn proposed_parent(pair: &Pair) -> ProposedParent {
-    let confidence = match (pair.has_message_id, pair.candidates) {
-        (true, _) | (_, 1) => Confidence::High,
-        (_, 2 | 3) => Confidence::Medium,
-        _ => Confidence::Low,
-    };
-    ProposedParent { trace_id: pair.exit.trace_id, span_id: pair.exit.span_id, confidence }
+    ProposedParent { trace_id: pair.exit.trace_id, span_id: pair.exit.span_id, confidence: pair.confidence() }
 }
 
 #[cfg(test)]
@@ -263,6 +261,24 @@ stock  POST /reserve  server  11..41  http=/reserve  repeat=6   // detached-entr
 web  GET  client  0..40  http=/users/alice/cart  repeat=6
 
 users  GET /users/:name/cart  server  5..35  route=/users/:name/cart  repeat=6   // detached-entry
+",
+        );
+    }
+
+    #[test]
+    fn gateways_put_prefixes_before_paths_and_take_them_away() {
+        check(
+            "
+web  GET  client  0..40  http=/api/v1/users/7  repeat=6
+
+users  GET /users/:id  server  5..35  http=/users/7  repeat=6   // detached-entry (header-stripped)
+",
+        );
+        check(
+            "
+web  GET  client  0..40  http=/users/7  repeat=6
+
+users  GET /internal/users/:id  server  5..35  route=/internal/users/:id  repeat=6   // detached-entry (header-stripped)
 ",
         );
     }

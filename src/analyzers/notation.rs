@@ -15,7 +15,7 @@
 //! share of the repetitions, at random; `3..5`: in the third and fourth, counted from 0), `sampled` (a
 //! ratio: it and those below are there when the sampler of the JS SDK keeps the trace). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
-//! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
+//! `route`, `peer` (the service that is called), `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
 //! comment names the rules that must find something at this place; nothing else may be found
 //! anywhere. `rule: service` names the service when the finding is about another line's (`rule:` that there is
 //! none), `rule (cause)` the leading cause.
@@ -358,12 +358,13 @@ fn boundary(line: &Line, round: u64) -> Vec<Attribute<'static>> {
         match key.as_str() {
             "http" if line.kind == SpanKind::Client => {
                 attributes.push(attribute("http.request.method", method));
-                attributes.push(attribute("url.full", &format!("http://callee:80{value}")));
+                attributes.push(attribute("http.target", value));
             }
             "http" => {
                 attributes.push(attribute("http.request.method", method));
                 attributes.push(attribute("url.path", value));
             }
+            "peer" => attributes.push(attribute("peer.service", value)),
             "route" => {
                 attributes.push(attribute("http.request.method", method));
                 attributes.push(attribute("http.route", value));

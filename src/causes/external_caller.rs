@@ -1,36 +1,41 @@
-//! `external-caller`: who calls from outside exports elsewhere.
+//! `external-caller`: requests come from somebody who takes part in the trace and exports elsewhere.
 
 use super::{At, Cause, Fix};
 
 pub(crate) static CAUSE: Cause = Cause {
     id: "external-caller",
-    summary: "the caller is not in this data: a browser, a gateway or a client of others",
-    what: "Whoever calls from outside may send a trace context and export its spans elsewhere, or \
-           nowhere. The first service then begins with a span whose parent nobody here has.",
-    speaks_for: "Everything in the trace hangs on the absent caller, and nothing of it is there.",
-    speaks_against: "The caller is a service that exports spans, of which only this one is missing.",
-    decides: "Who calls this service? If it is one that should export to this backend, look at its \
-              exporter and its sampler.",
-    remedy: "Nothing, if the caller is outside; else let it export to the same backend.",
+    summary: "the callers take part in the trace, and their spans are not in this data",
+    what: "A browser, a mobile app, a load generator, or a gateway or service of somebody else sends the \
+           context of its own trace. Its spans go elsewhere, or nowhere. What begins here is whole; it only \
+           is not the beginning of the trace.",
+    speaks_for: "The absent parent ran in another process, everything in the trace hangs on it, and no such \
+                 span here ever had its parent in the data.",
+    speaks_against: "The service that calls this place otherwise lost other spans as well: then it lost this one, too.",
+    decides: "Who sends `traceparent` to this endpoint? A caller that is sampled out or never exported leaves \
+              the same spans as one outside; its own configuration tells.",
+    remedy: "Nothing has to be changed when the callers are not yours. When they are, let them export here.",
     fixes: &[
         Fix {
-            at: At::Callee,
+            at: At::Between,
             language: "",
             scope: "",
-            step: "To begin new traces at the border, drop or ignore the incoming context there: in the \
-                   gateway, remove `traceparent` from requests that come from outside.",
+            step: "The callers are yours: let them send their spans to this backend, and sample with a \
+                   parent-based sampler on both sides.",
             code: "",
         },
         Fix {
             at: At::Between,
             language: "",
             scope: "",
-            step: "To see such callers, export their spans: OpenTelemetry in the browser, and the tracing \
-                   of the gateway, send to the same Collector.",
+            step: "Nobody may decide on your sampling: let the edge drop the trace headers of requests from \
+                   outside, or begin a new trace with a link to the caller's span.",
             code: "",
         },
     ],
     example: "
+shop  GET /products/:id  server  0..40  http=/products/7  parent=browser  remote  repeat=5  // orphan-span (external-caller)
+  shop  SELECT products  client  10..20
+
 cart  GET  client  0..60  http=/items/7  repeat=8
   shop  GET /items/:id  server  5..50  http=/items/7
 

@@ -38,6 +38,23 @@ pub(crate) static CAUSE: Cause = Cause {
             at: At::Between,
             language: "",
             scope: "",
+            step: "gRPC: proxies and gateways between HTTP and gRPC (grpc-gateway, Envoy's transcoder) turn only \
+                   some headers into metadata: add `traceparent`, `tracestate` and `baggage` to them.",
+            code: "",
+        },
+        Fix {
+            at: At::Between,
+            language: "",
+            scope: "",
+            step: "AWS: a load balancer and API Gateway add `X-Amzn-Trace-Id` and let `traceparent` pass; with a \
+                   mapping of headers in API Gateway, or a cache policy in CloudFront, only those that are \
+                   named there do.",
+            code: "",
+        },
+        Fix {
+            at: At::Between,
+            language: "",
+            scope: "",
             step: "API gateways, CDNs and firewalls forward a list of headers: add `traceparent`, \
                    `tracestate` and `baggage` to it.",
             code: "",

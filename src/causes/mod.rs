@@ -5,6 +5,7 @@
 //! `weighing` when it applies.
 
 pub(crate) mod backend_limit;
+pub(crate) mod caller_not_instrumented;
 pub(crate) mod clock_drift;
 pub(crate) mod clock_offset;
 pub(crate) mod clock_step;
@@ -25,8 +26,11 @@ pub(crate) mod propagator_mismatch;
 pub(crate) mod sampler_mismatch;
 pub(crate) mod scope_filtered;
 pub(crate) mod seeded_ids;
+pub(crate) mod service_not_instrumented;
 pub(crate) mod span_never_ended;
 pub(crate) mod tail_sampling_split;
+pub(crate) mod trace_id_truncated;
+pub(crate) mod trace_restarted;
 mod weighing;
 pub(crate) mod window_edge;
 
@@ -44,6 +48,7 @@ use crate::store::{Names, ServiceId};
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
     &backend_limit::CAUSE,
+    &caller_not_instrumented::CAUSE,
     &clock_drift::CAUSE,
     &clock_offset::CAUSE,
     &clock_step::CAUSE,
@@ -64,8 +69,11 @@ pub static ALL: &[&Cause] = &[
     &sampler_mismatch::CAUSE,
     &scope_filtered::CAUSE,
     &seeded_ids::CAUSE,
+    &service_not_instrumented::CAUSE,
     &span_never_ended::CAUSE,
     &tail_sampling_split::CAUSE,
+    &trace_id_truncated::CAUSE,
+    &trace_restarted::CAUSE,
     &window_edge::CAUSE,
 ];
 

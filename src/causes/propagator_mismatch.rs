@@ -63,6 +63,23 @@ pub(crate) static CAUSE: Cause = Cause {
             at: At::Between,
             language: "",
             scope: "",
+            step: "Transports without instrumentation carry no context whatever the list says (NestJS \
+                   microservices over TCP, own protocols over sockets): inject into the message by hand, and \
+                   extract before the handler.",
+            code: "",
+        },
+        Fix {
+            at: At::Between,
+            language: "",
+            scope: "",
+            step: "A propagator of your own has to do both: `inject` and `extract`. One of them alone breaks \
+                   the hops of one direction.",
+            code: "",
+        },
+        Fix {
+            at: At::Between,
+            language: "",
+            scope: "",
             step: "Where code sets a propagator by itself, it wins over the variable: look for \
                    `propagation.setGlobalPropagator`, `textMapPropagator`, `set_global_textmap`.",
             code: "",

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Cause, Opinion, Software, context_manager_missing, double_injection, header_stripped,
-    message_context_missing, propagator_mismatch,
+    message_context_missing, propagator_mismatch, service_not_instrumented,
 };
 use crate::analyzers::Case;
 use crate::corpus::Edge;
@@ -308,6 +308,11 @@ fn lost_between(case: &Case<'_>, edge: &BrokenEdge, services: &Services) -> Why 
             joined,
         })
         .collect();
+    if edge.is_rewritten {
+        // A service that passes requests on under another path leaves the same spans as a proxy.
+        return Why::only(&header_stripped::CAUSE, Confidence::Medium, working)
+            .or(&service_not_instrumented::CAUSE, Confidence::Medium);
+    }
     match working.len() {
         2 => Why::only(&header_stripped::CAUSE, Confidence::High, working),
         _ => Why::only(&header_stripped::CAUSE, Confidence::Medium, working)

@@ -101,7 +101,8 @@ pub struct ClockReader {
 }
 
 impl ClockReader {
-    pub(super) fn of(resource: &ResourceInfo) -> Self {
+    /// Who reads the clock of this resource.
+    pub fn of(resource: &ResourceInfo) -> Self {
         Self {
             host: resource.host.clone(),
             instance: resource.instance.clone(),

@@ -3,7 +3,9 @@
 //! Everything here merges commutatively, like the corpus itself.
 
 use super::Corpus;
+use super::foreign_parents::IdJoin;
 use super::losses::Losses;
+use super::possible_callers::PossibleCallers;
 use crate::store::Names;
 use crate::trace::TraceView;
 
@@ -12,32 +14,44 @@ use crate::trace::TraceView;
 pub struct Deviations {
     /// Spans that are missing.
     pub losses: Losses,
+    /// Orphans whose parent is in another trace.
+    pub id_joins: Vec<IdJoin>,
+    /// Roots, and what may have called them.
+    pub possible_callers: PossibleCallers,
 }
 
 impl Deviations {
     /// Nothing seen yet.
     pub fn new(corpus: &Corpus, names: &Names) -> Self {
-        Self { losses: Losses::new(corpus, names) }
+        Self {
+            losses: Losses::new(corpus, names),
+            id_joins: Vec::new(),
+            possible_callers: PossibleCallers::new(corpus, names),
+        }
     }
 
     /// Takes in the judged spans of one trace. `corpus` is finished.
     pub fn observe(&mut self, trace: &TraceView<'_>, corpus: &Corpus) {
         self.losses.observe(trace, corpus);
+        self.possible_callers.observe(trace);
     }
 
     /// Takes over the samples of another, which are most of its memory: every thread would hold as much
     /// otherwise.
     pub fn drain_samples(&mut self, other: &mut Self) {
         self.losses.drain_samples(&mut other.losses);
+        self.possible_callers.drain_samples(&mut other.possible_callers);
     }
 
     /// Joins another.
     pub fn merge(&mut self, other: &Self) {
         self.losses.merge(&other.losses);
+        self.possible_callers.merge(&other.possible_callers);
     }
 
     /// Draws the conclusions, once everything is merged.
     pub fn finish(&mut self) {
         self.losses.finish();
+        self.possible_callers.finish();
     }
 }

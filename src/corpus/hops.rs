@@ -1,10 +1,11 @@
 //! Hops of which the two sides lie in different traces: exit spans that no entry span answers, and
-//! entry spans that are roots.
+//! entry spans that are roots, or orphans on which all of their trace hangs.
 //!
 //! A missing inject or extract leaves no orphan: it leaves a second trace with a root of its own, and
 //! only all traces together show both sides. Joined hops are counters of the corpus; of the others
 //! every span is kept, up to [`UNJOINED_KEPT`].
 
+use rustc_hash::FxHashSet;
 use xxhash_rust::xxh64::xxh64;
 
 use super::sample::{BottomK, Hashed, hash_span};
@@ -48,6 +49,11 @@ impl Hashed for UnjoinedSpan {
 }
 
 impl UnjoinedSpan {
+    /// Whether it names a parent, of an entry: one that is not there.
+    pub const fn has_parent(&self) -> bool {
+        self.parent_id.is_some()
+    }
+
     /// Duration, ns; never negative.
     pub const fn duration_ns(&self) -> i64 {
         self.end_ns.saturating_sub(self.start_ns)
@@ -110,7 +116,12 @@ impl Hops {
             self.protocols.resize(site + 1, 0);
         }
         self.protocols[site] |= 1 << trace.names.boundaries[row.boundary as usize].protocol as u8;
-        if trace.parents[index] == Parent::None && !span.has(Facts::HAS_LINKS) {
+        let is_loose = match trace.parents[index] {
+            Parent::None => true,
+            Parent::Missing => hangs_on_one_missing_span(trace),
+            Parent::Itself | Parent::Span(_) => false,
+        };
+        if is_loose && !span.has(Facts::HAS_LINKS) {
             self.add(trace, index, span);
         }
     }
@@ -177,10 +188,16 @@ impl Hops {
         self.linked.dedup();
     }
 
-    /// The kept exits that nothing answers and nothing links to, and the kept entries that are roots,
+    /// The kept exits that nothing answers and nothing links to, and the kept entries without a parent,
     /// each by start. What has equal times is ordered by ids.
-    pub(super) fn sides(&self, names: &Names) -> [Vec<UnjoinedSpan>; 2] {
-        let all = self.unjoined.finished().iter().copied();
+    /// Those that are `taken` are left out.
+    pub(super) fn sides(
+        &self,
+        names: &Names,
+        taken: &FxHashSet<(TraceId, SpanId)>,
+    ) -> [Vec<UnjoinedSpan>; 2] {
+        let is_free = |span: &UnjoinedSpan| !taken.contains(&(span.trace_id, span.span_id));
+        let all = self.unjoined.finished().iter().copied().filter(is_free);
         let (mut entries, mut exits): (Vec<_>, Vec<_>) =
             all.partition(|span| names.operation(span.operation).kind.is_entry());
         exits.retain(|span| !self.is_linked(span.trace_id, span.span_id));
@@ -191,8 +208,13 @@ impl Hops {
     }
 
     /// The kept exits that nothing answers, linked or not, in the order of the sample.
-    pub(super) fn exits<'h>(&'h self, names: &'h Names) -> impl Iterator<Item = &'h UnjoinedSpan> {
+    pub fn exits<'h>(&'h self, names: &'h Names) -> impl Iterator<Item = &'h UnjoinedSpan> {
         self.unjoined.finished().iter().filter(|span| names.operation(span.operation).kind.is_exit())
+    }
+
+    /// The kept entries without a parent, in the order of the sample.
+    pub(super) fn entries<'h>(&'h self, names: &'h Names) -> impl Iterator<Item = &'h UnjoinedSpan> {
+        self.unjoined.finished().iter().filter(|span| names.operation(span.operation).kind.is_entry())
     }
 
     /// Whether a span link leads to this span.
@@ -211,6 +233,11 @@ impl Hops {
         let all = [Protocol::Http, Protocol::Rpc, Protocol::Messaging];
         all.into_iter().find(|protocol| bits & 1 << *protocol as u8 != 0)
     }
+}
+
+/// Whether everything in the trace hangs on one span that is not there.
+fn hangs_on_one_missing_span(trace: &TraceView<'_>) -> bool {
+    trace.counts.missing_parents == 1 && trace.counts.traces_without_root == 1
 }
 
 /// An exit is answered when an entry stands under it. Of two nested clients (an SDK over an HTTP

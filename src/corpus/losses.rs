@@ -78,6 +78,8 @@ pub struct Loss {
     pub trace_spans: u32,
     /// The last entry span of the orphan's service that began before it.
     pub request: Option<SiteId>,
+    /// The trace has no root.
+    pub is_rootless: bool,
 }
 
 impl Hashed for Loss {
@@ -251,7 +253,8 @@ impl Losses {
         self.sites.sort_unstable();
         self.sites.dedup();
         let missing = trace.counts.missing_parents;
-        let is_top = missing == 1 && !trace.parents.contains(&Parent::None);
+        let is_rootless = !trace.parents.contains(&Parent::None);
+        let is_top = missing == 1 && is_rootless;
         let requests = requests(trace);
         let mut last = None;
         for index in orphans {
@@ -275,6 +278,7 @@ impl Losses {
                 exit: exit_around(trace, index, calls),
                 request: request_of(trace, &requests, index),
                 is_top,
+                is_rootless,
                 ..loss(trace, index, seen)
             });
         }
@@ -400,6 +404,7 @@ fn loss(trace: &TraceView<'_>, index: usize, seen: Seen) -> Loss {
         is_top: false,
         trace_spans: trace.spans.len() as u32,
         request: None,
+        is_rootless: false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which unjoined exit span belongs to which entry span that is a root.
+//! Which unjoined exit span belongs to which entry span that is a root, or an orphan on top of its trace.
 //!
 //! An exit is a candidate when both sides name the same call (path, procedure, destination, message
 //! id), when the entry starts while the exit is open (for messages: soon after it), and when they are of
@@ -9,11 +9,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashSet;
+
 use super::assignment::{Candidate, assign};
 use super::clocks::{ClockNetwork, ClockPairs, DelaysByEdge};
 use super::hops::{Hops, UnjoinedSpan};
-use crate::model::SpanKind;
 use crate::model::boundary::{ANY_SEGMENT, Boundary, Protocol};
+use crate::model::{SpanId, SpanKind, TraceId};
+use crate::report::Confidence;
 use crate::store::{Names, SiteId};
 
 /// An edge of which hops were found in two traces, beyond chance.
@@ -23,8 +26,14 @@ pub struct BrokenEdge {
     pub exit: SiteId,
     /// Site of the entry spans.
     pub entry: SiteId,
+    /// The callee sees another path than the caller.
+    pub is_rewritten: bool,
+    /// The entries are orphans on top of their traces: what lies between began a trace of its own.
+    pub is_restarted: bool,
     /// Protocol of the hops.
     pub protocol: Protocol,
+    /// Nearly every such entry, and nearly every exit of the site that nothing answers, has its other side.
+    pub is_complete: bool,
     /// The hops, by start of the entry.
     pub pairs: Vec<Pair>,
     /// How much more than chance this is.
@@ -46,6 +55,19 @@ pub struct Pair {
     pub is_doubled: bool,
 }
 
+impl Pair {
+    /// How sure it is that the two belong together. The number of calls that come into question is the
+    /// measure: one is as good as certain, with two or three the times decide, and with more they hardly
+    /// do.
+    pub const fn confidence(&self) -> Confidence {
+        match (self.has_message_id, self.candidates) {
+            (true, _) | (_, 1) => Confidence::High,
+            (_, 2 | 3) => Confidence::Medium,
+            _ => Confidence::Low,
+        }
+    }
+}
+
 /// A comparison with the same entries at other times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chance {
@@ -55,17 +77,52 @@ pub struct Chance {
     pub paired: u64,
     /// Share that met an open exit after being moved in time.
     pub expected: f64,
+    /// Only entries that fill their call closely are counted.
+    pub is_close: bool,
     /// Upper bound of the natural logarithm of the probability that so many are paired by chance
     /// (Chernoff's bound for the binomial distribution).
     pub ln_p: f64,
 }
 
+impl Chance {
+    /// Whether chance does not explain it.
+    pub fn is_improbable(&self) -> bool {
+        self.ln_p < LN_P
+    }
+
+    /// Whether chance hardly explains it: too little for a proof, and enough for what has something else
+    /// that speaks for it.
+    pub fn is_unlikely(&self) -> bool {
+        self.ln_p < LN_UNLIKELY
+    }
+}
+
 /// A probability that no run over any system should reach by chance.
 const LN_P: f64 = -13.815_510_557_964_274; // ln 1e-6
 
+/// A probability that one run in a hundred reaches by chance: a run asks some hundred such questions.
+const LN_UNLIKELY: f64 = -9.210_340_371_976_182; // ln 1e-4
+
+/// Exit site, entry site, and whether the entries are orphans: these are another kind of break, and have
+/// to beat chance by themselves.
+type EdgeKey = (SiteId, SiteId, bool);
+
 impl BrokenEdge {
+    const fn key(&self) -> EdgeKey {
+        (self.exit, self.entry, self.is_restarted)
+    }
+
     fn is_proven(&self) -> bool {
-        self.chance.ln_p < LN_P || self.pairs.iter().any(|pair| pair.has_message_id)
+        self.chance.is_improbable() || self.pairs.iter().any(|pair| pair.has_message_id)
+    }
+
+    fn is_likely(&self) -> bool {
+        self.is_proven() || self.is_complete && self.chance.is_unlikely()
+    }
+
+    /// High when chance is excluded; medium when it is not quite, and nothing is left over on either side.
+    pub fn confidence(&self) -> Confidence {
+        if self.is_proven() { Confidence::High } else { Confidence::Medium }
     }
 
     /// Pairs in which both sides name the same message.
@@ -76,7 +133,7 @@ impl BrokenEdge {
 
 /// Entry and exit spans are stamped up to this much early or late by instrumentation; to it comes the
 /// step of the times.
-const TOLERANCE_NS: i64 = 1_000_000;
+pub(super) const TOLERANCE_NS: i64 = 1_000_000;
 
 /// Exits looked at for one entry and exit site, newest first; the rest has too many open at once for
 /// any of them to be the one.
@@ -87,6 +144,8 @@ const CANDIDATES: usize = 32;
 const SITES_OF_A_CALL: usize = 64;
 /// Ways in which routes with as many segments may have parameters.
 const ROUTE_SHAPES: usize = 16;
+/// Share of a side that may be left over when a pairing is complete.
+const EXCEPTIONS: f64 = 0.05;
 /// Delays that make a typical one.
 const DELAYS_NEEDED: usize = 5;
 
@@ -103,6 +162,10 @@ enum Call<'n> {
     Destination(&'n str),
     /// Destination of messages without an id.
     Anonymous(&'n str),
+    /// HTTP method and the end of the path, of which the caller names more.
+    PrefixTaken(&'n str, Vec<&'n str>),
+    /// HTTP method and the end of the path, of which the callee names more.
+    PrefixAdded(&'n str, Vec<&'n str>),
 }
 
 /// Exits of one site that make one call.
@@ -116,28 +179,58 @@ struct Exits {
 /// Pairs exits and entries.
 pub(super) fn broken_edges(
     hops: &Hops,
+    taken: &FxHashSet<(TraceId, SpanId)>,
     clocks: &ClockPairs,
     network: &ClockNetwork,
     names: &Names,
 ) -> Vec<BrokenEdge> {
-    let [exits, entries] = hops.sides(names);
+    let [exits, entries] = hops.sides(names, taken);
     if exits.is_empty() || entries.is_empty() {
         return Vec::new();
     }
-    let matching = Matching::new(&exits, &entries, clocks, network, names);
-    let first = matching.edges(&|_| true);
-    if first.iter().all(BrokenEdge::is_proven) {
-        return first;
+    let mut edges = proven_edges(&Matching::new(&exits, &entries, Paths::Same, clocks, network, names));
+    let paired = edges.iter().flat_map(|edge| &edge.pairs).flat_map(|pair| [pair.exit, pair.entry]);
+    let paired: FxHashSet<_> = paired.map(|span| (span.trace_id, span.span_id)).collect();
+    let [exits, entries] = [exits, entries].map(|mut side| {
+        side.retain(|span| !paired.contains(&(span.trace_id, span.span_id)));
+        side
+    });
+    let rewritten = Matching::new(&exits, &entries, Paths::Rewritten, clocks, network, names);
+    for rewritten in proven_edges(&rewritten) {
+        match edges.iter_mut().find(|edge| edge.key() == rewritten.key()) {
+            Some(edge) => edge.pairs.extend(rewritten.pairs),
+            None => edges.push(rewritten),
+        }
     }
-    // What only chance paired is free for the edges that are real.
-    let proven: BTreeSet<_> =
-        first.iter().filter(|edge| edge.is_proven()).map(|edge| (edge.exit, edge.entry)).collect();
-    let mut edges = matching.edges(&|edge| proven.contains(&edge));
-    edges.retain(BrokenEdge::is_proven);
+    edges.sort_by_key(BrokenEdge::key);
     edges
 }
 
+/// The edges that are more than chance.
+fn proven_edges(matching: &Matching<'_>) -> Vec<BrokenEdge> {
+    let first = matching.edges(&|_| true);
+    if first.iter().all(BrokenEdge::is_likely) {
+        return first;
+    }
+    // What only chance paired is free for the edges that are real.
+    let proven: BTreeSet<_> = first.iter().filter(|edge| edge.is_likely()).map(BrokenEdge::key).collect();
+    let mut edges = matching.edges(&|edge| proven.contains(&edge));
+    edges.retain(BrokenEdge::is_likely);
+    edges
+}
+
+/// Whether both sides see one path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Paths {
+    /// They do.
+    Same,
+    /// What lies between puts a prefix before the path, or takes one away, as routes of gateways and
+    /// ingresses do.
+    Rewritten,
+}
+
 struct Matching<'m> {
+    paths: Paths,
     exits: &'m [UnjoinedSpan],
     entries: &'m [UnjoinedSpan],
     names: &'m Names,
@@ -153,11 +246,13 @@ impl<'m> Matching<'m> {
     fn new(
         exits: &'m [UnjoinedSpan],
         entries: &'m [UnjoinedSpan],
+        paths: Paths,
         clocks: &ClockPairs,
         network: &'m ClockNetwork,
         names: &'m Names,
     ) -> Self {
         let mut matching = Self {
+            paths,
             exits,
             entries,
             names,
@@ -176,7 +271,11 @@ impl<'m> Matching<'m> {
         let shapes = route_shapes(self.names, self.entries);
         for (number, exit) in self.exits.iter().enumerate() {
             let site = self.names.site_of(exit.operation);
-            for call in calls_of_exit(self.names, exit, &shapes) {
+            let calls = match self.paths {
+                Paths::Same => calls_of_exit(self.names, exit, &shapes),
+                Paths::Rewritten => rewritten_calls_of_exit(self.names, exit),
+            };
+            for call in calls {
                 let exits = self.calls.entry(call).or_default().entry(site).or_default();
                 exits.spans.push(number as u32);
                 exits.longest_ns = exits.longest_ns.max(exit.duration_ns());
@@ -192,13 +291,21 @@ impl<'m> Matching<'m> {
         }
     }
 
+    /// The calls that the entry may belong to.
+    fn calls_of_entry(&self, entry: &UnjoinedSpan) -> Vec<Call<'m>> {
+        match self.paths {
+            Paths::Same => calls_of_entry(self.names, entry),
+            Paths::Rewritten => rewritten_calls_of_entry(self.names, entry),
+        }
+    }
+
     /// A message without an id is taken to wait at most twice as long as half of them do. When
     /// consumers have nothing to do with the producers this covers most of the time, and chance
     /// explains every pair.
     fn learn_waits(&mut self) {
         let mut delays: BTreeMap<Call<'m>, Vec<i64>> = BTreeMap::new();
         for entry in self.entries {
-            for call in calls_of_entry(self.names, entry) {
+            for call in self.calls_of_entry(entry) {
                 if !matches!(call, Call::Destination(_) | Call::Anonymous(_)) {
                     continue;
                 }
@@ -295,12 +402,12 @@ impl<'m> Matching<'m> {
         (self.names.site_of(exit.operation), self.names.site_of(entry.operation))
     }
 
-    fn candidates(&self, entry: &UnjoinedSpan, is_wanted: &dyn Fn((SiteId, SiteId)) -> bool) -> Vec<u32> {
+    fn candidates(&self, entry: &UnjoinedSpan, is_wanted: &dyn Fn(EdgeKey) -> bool) -> Vec<u32> {
         let mut found = Vec::new();
-        for call in calls_of_entry(self.names, entry) {
+        for call in self.calls_of_entry(entry) {
             let Some(sites) = self.calls.get(&call) else { continue };
             for (site, exits) in sites {
-                if !is_wanted((*site, self.names.site_of(entry.operation))) {
+                if !is_wanted((*site, self.names.site_of(entry.operation), entry.has_parent())) {
                     continue;
                 }
                 let open = self.open_exits(&call, exits, entry, 0);
@@ -313,7 +420,7 @@ impl<'m> Matching<'m> {
         found
     }
 
-    fn edges(&self, is_wanted: &dyn Fn((SiteId, SiteId)) -> bool) -> Vec<BrokenEdge> {
+    fn edges(&self, is_wanted: &dyn Fn(EdgeKey) -> bool) -> Vec<BrokenEdge> {
         let candidates: Vec<Vec<u32>> =
             self.entries.iter().map(|entry| self.candidates(entry, is_wanted)).collect();
         let typical = self.typical_delays(&candidates);
@@ -334,10 +441,11 @@ impl<'m> Matching<'m> {
         let assigned = assign(&possible, self.entries.len(), self.exits.len());
         let alone: BTreeSet<u32> = assigned.iter().map(|(_, exit)| *exit).collect();
         let doubled = self.doubled(&alone);
-        let mut pairs: BTreeMap<(SiteId, SiteId), Vec<Pair>> = BTreeMap::new();
+        let mut pairs: BTreeMap<EdgeKey, Vec<Pair>> = BTreeMap::new();
         for (entry_number, exit_number) in assigned {
             let (entry, exit) = (self.entries[entry_number as usize], self.exits[exit_number as usize]);
-            pairs.entry(self.edge_of(&exit, &entry)).or_default().push(Pair {
+            let (exit_site, entry_site) = self.edge_of(&exit, &entry);
+            pairs.entry((exit_site, entry_site, entry.has_parent())).or_default().push(Pair {
                 exit,
                 entry,
                 candidates: self.distinct_calls(&candidates[entry_number as usize]),
@@ -346,19 +454,37 @@ impl<'m> Matching<'m> {
             });
         }
         let mut chances = self.chances(&pairs);
+        let sides = self.sides();
         let edges = pairs.into_iter().map(|(edge, pairs)| BrokenEdge {
             exit: edge.0,
             entry: edge.1,
+            is_restarted: edge.2,
+            is_complete: sides.are_complete(edge, pairs.len()),
+            is_rewritten: self.paths == Paths::Rewritten,
             protocol: self.names.boundaries[pairs[0].entry.boundary as usize].protocol,
             chance: chances.remove(&edge).unwrap_or(Chance {
                 entries: 0,
                 paired: 0,
                 expected: 1.0,
+                is_close: false,
                 ln_p: 0.0,
             }),
             pairs,
         });
         edges.collect()
+    }
+
+    /// How many entries and exits there are at each site.
+    fn sides(&self) -> Sides {
+        let mut sides = Sides::default();
+        for entry in self.entries {
+            let key = (self.names.site_of(entry.operation), entry.has_parent());
+            *sides.entries.entry(key).or_default() += 1;
+        }
+        for exit in self.exits {
+            *sides.exits.entry(self.names.site_of(exit.operation)).or_default() += 1;
+        }
+        sides
     }
 
     fn have_message_id(&self, exit: &UnjoinedSpan, entry: &UnjoinedSpan) -> bool {
@@ -442,40 +568,82 @@ impl<'m> Matching<'m> {
         if is_message { start } else { start + typical.end.distance(rest) }
     }
 
-    fn chances(&self, pairs: &BTreeMap<(SiteId, SiteId), Vec<Pair>>) -> BTreeMap<(SiteId, SiteId), Chance> {
-        let moves = pairs.iter().map(|(edge, pairs)| (*edge, self.typical_opening(pairs)));
-        let moves: BTreeMap<(SiteId, SiteId), i64> = moves.collect();
-        let mut counts: BTreeMap<(SiteId, SiteId), (u64, u64)> = BTreeMap::new();
+    /// Two measures of each edge, of which the one counts that chance explains less: entries that lie in a
+    /// call, and entries that fill one as closely as most pairs do. Under load the second tells more.
+    fn chances(&self, pairs: &BTreeMap<EdgeKey, Vec<Pair>>) -> BTreeMap<EdgeKey, Chance> {
+        let moves = pairs.iter().map(|(edge, pairs)| (*edge, (self.typical_opening(pairs), self.fit(pairs))));
+        let moves: BTreeMap<EdgeKey, (i64, Fit)> = moves.collect();
+        let mut counts: BTreeMap<EdgeKey, Met> = BTreeMap::new();
         for entry in self.entries {
             let entry_site = self.names.site_of(entry.operation);
-            for call in calls_of_entry(self.names, entry) {
+            for call in self.calls_of_entry(entry) {
                 if matches!(call, Call::Exact(Protocol::Messaging, ..)) {
                     continue;
                 }
                 let Some(sites) = self.calls.get(&call) else { continue };
                 for (exit_site, exits) in sites {
-                    let edge = (*exit_site, entry_site);
-                    let Some(step) = moves.get(&edge) else { continue };
-                    let meets = MOVES.iter().filter(|times| {
-                        self.open_exits(&call, exits, entry, step.saturating_mul(**times)).next().is_some()
-                    });
+                    let edge = (*exit_site, entry_site, entry.has_parent());
+                    let Some((step, fit)) = moves.get(&edge) else { continue };
                     let count = counts.entry(edge).or_default();
-                    count.0 += 1;
-                    count.1 += meets.count() as u64;
+                    count.entries += 1;
+                    for times in MOVES {
+                        self.meet(&call, exits, entry, step.saturating_mul(times), *fit, count);
+                    }
                 }
             }
         }
-        let chances = counts.into_iter().map(|(edge, (entries, met))| {
-            let paired = pairs[&edge].iter().filter(|pair| !pair.has_message_id).count() as u64;
-            (edge, chance(entries, paired, met))
+        let chances = counts.into_iter().map(|(edge, met)| {
+            let (_, fit) = moves[&edge];
+            let pairs = || pairs[&edge].iter().filter(|pair| !pair.has_message_id);
+            let close = pairs().filter(|pair| fit.has(self.delay(&pair.exit, &pair.entry), 0)).count() as u64;
+            let inside = chance(met.entries, pairs().count() as u64, met.inside);
+            let close = Chance { is_close: true, ..chance_in(met.entries, close, met.close, met.near) };
+            (edge, if fit.is_call && close.ln_p < inside.ln_p { close } else { inside })
         });
         chances.collect()
+    }
+
+    /// Counts what the entry meets when it is moved.
+    fn meet(
+        &self,
+        call: &Call<'m>,
+        exits: &Exits,
+        entry: &UnjoinedSpan,
+        moved_ns: i64,
+        fit: Fit,
+        count: &mut Met,
+    ) {
+        let mut open = self.open_exits(call, exits, entry, moved_ns).peekable();
+        count.inside += u64::from(open.peek().is_some());
+        // Beyond the ends of the data it would meet nothing whatever the reason.
+        let start_of = |exit: Option<&u32>| exit.map(|exit| self.exits[*exit as usize].start_ns);
+        let (first, last) = (start_of(exits.spans.first()), start_of(exits.spans.last()));
+        let last = last.map(|last| last.saturating_add(exits.longest_ns));
+        let at = Some(entry.start_ns + moved_ns);
+        if first <= at && at <= last {
+            count.near += 1;
+            let is_close = |exit: u32| fit.has(self.delay(&self.exits[exit as usize], entry), moved_ns);
+            count.close += u64::from(open.any(is_close));
+        }
+    }
+
+    /// How closely most of these entries fill their calls.
+    fn fit(&self, pairs: &[Pair]) -> Fit {
+        let delays = || pairs.iter().map(|pair| self.delay(&pair.exit, &pair.entry));
+        let twice = |mut delays: Vec<i64>| 2 * median(&mut delays).max(TOLERANCE_NS);
+        Fit {
+            start_ns: twice(delays().map(|(start, _)| start.abs()).collect()),
+            rest_ns: twice(delays().map(|(_, rest)| rest.abs()).collect()),
+            is_call: pairs.iter().all(|pair| {
+                self.names.boundaries[pair.entry.boundary as usize].protocol != Protocol::Messaging
+            }),
+        }
     }
 
     /// The median of how long the exits of these pairs are open, ns.
     fn typical_opening(&self, pairs: &[Pair]) -> i64 {
         let opening = |pair: &Pair| {
-            let calls = calls_of_entry(self.names, &pair.entry);
+            let calls = self.calls_of_entry(&pair.entry);
             let wait = calls.iter().find_map(|call| self.waits.get(call)).copied();
             wait.unwrap_or_else(|| pair.exit.duration_ns())
         };
@@ -483,13 +651,63 @@ impl<'m> Matching<'m> {
     }
 }
 
+/// Unjoined spans by site.
+#[derive(Debug, Default)]
+struct Sides {
+    entries: BTreeMap<(SiteId, bool), usize>,
+    exits: BTreeMap<SiteId, usize>,
+}
+
+impl Sides {
+    /// Whether so many pairs leave hardly anything over: wrong pairs and single requests of others are
+    /// exceptions.
+    fn are_complete(&self, (exit, entry, is_restarted): EdgeKey, pairs: usize) -> bool {
+        let entries = self.entries.get(&(entry, is_restarted)).copied().unwrap_or_default();
+        let exits = self.exits.get(&exit).copied().unwrap_or_default();
+        pairs as f64 >= (1.0 - EXCEPTIONS) * entries.max(exits) as f64
+    }
+}
+
+/// Twice the typical time between the starts, and between the ends, of a call and its entry, ns.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    start_ns: i64,
+    rest_ns: i64,
+    /// Somebody waits for the end.
+    is_call: bool,
+}
+
+impl Fit {
+    /// Whether an entry with these delays is as close when it is moved by so much.
+    const fn has(self, (start, rest): (i64, i64), moved_ns: i64) -> bool {
+        (start + moved_ns).abs() <= self.start_ns && (rest - moved_ns).abs() <= self.rest_ns
+    }
+}
+
+/// What moved entries meet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Met {
+    entries: u64,
+    /// Of all moves, those into an open exit.
+    inside: u64,
+    /// Moves that stay among the exits.
+    near: u64,
+    /// Of these, those into an exit that fits closely.
+    close: u64,
+}
+
 /// How far entries are moved to see what chance gives, in typical openings: far enough to leave their
 /// own exit, near enough that the load is the same.
-const MOVES: [i64; 4] = [-4, -2, 2, 4];
+pub(super) const MOVES: [i64; 4] = [-4, -2, 2, 4];
 
 fn chance(entries: u64, paired: u64, met: u64) -> Chance {
+    chance_in(entries, paired, met, entries * MOVES.len() as u64)
+}
+
+/// The chance of so many pairs when `met` of so many trials found one.
+pub(super) fn chance_in(entries: u64, paired: u64, met: u64, trials: u64) -> Chance {
     // Laplace's rule of succession: what was never met could still have been.
-    let expected = (met + 1) as f64 / (entries * MOVES.len() as u64 + 2) as f64;
+    let expected = (met + 1) as f64 / (trials + 2) as f64;
     let share = paired.min(entries) as f64 / entries.max(1) as f64;
     let divergence = |share: f64, expected: f64| {
         if share <= 0.0 { 0.0 } else { share * (share / expected).ln() }
@@ -499,12 +717,12 @@ fn chance(entries: u64, paired: u64, met: u64) -> Chance {
     } else {
         0.0
     };
-    Chance { entries, paired, expected, ln_p }
+    Chance { entries, paired, expected, is_close: false, ln_p }
 }
 
 /// Delays of the hops of an edge, from start to start and from end to end.
 #[derive(Clone, Copy, Debug, Default)]
-struct Typical {
+pub(super) struct Typical {
     start: Centre,
     end: Centre,
 }
@@ -517,11 +735,16 @@ struct Centre {
 }
 
 impl Typical {
-    fn of(delays: &[(i64, Option<i64>)]) -> Self {
+    pub(super) fn of(delays: &[(i64, Option<i64>)]) -> Self {
         Self {
             start: Centre::of(delays.iter().map(|(delay, _)| *delay).collect()),
             end: Centre::of(delays.iter().filter_map(|(_, rest)| *rest).collect()),
         }
+    }
+
+    /// How far both delays are from the typical ones, in their spread, as logarithms.
+    pub(super) fn cost(&self, start: i64, end: i64) -> f64 {
+        self.start.distance(start) + self.end.distance(end)
     }
 }
 
@@ -541,7 +764,7 @@ impl Centre {
     }
 }
 
-fn median(values: &mut [i64]) -> i64 {
+pub(super) fn median(values: &mut [i64]) -> i64 {
     if values.is_empty() {
         return 0;
     }
@@ -550,7 +773,7 @@ fn median(values: &mut [i64]) -> i64 {
 }
 
 /// JS SDKs start spans on whole ms, and cut off what is behind.
-const fn step_ns(time_ns: i64) -> i64 {
+pub(super) const fn step_ns(time_ns: i64) -> i64 {
     const MS: i64 = 1_000_000;
     if time_ns % MS == 0 { MS } else { 0 }
 }
@@ -616,6 +839,41 @@ fn calls_of_exit<'n>(names: &'n Names, exit: &UnjoinedSpan, shapes: &RouteShapes
             Call::Destination(&boundary.target),
         ],
     }
+}
+
+/// Segments of a path of which the ends are looked at.
+const SEGMENTS_OF_A_PATH: usize = 16;
+
+/// Method and segments of an HTTP boundary whose path is known.
+fn http_path<'n>(names: &'n Names, span: &UnjoinedSpan) -> Option<(&'n str, Vec<&'n str>)> {
+    let boundary = &names.boundaries[span.boundary as usize];
+    let is_http = boundary.protocol == Protocol::Http && !boundary.target.is_empty();
+    let segments = boundary.segments();
+    (is_http && segments.len() <= SEGMENTS_OF_A_PATH).then_some((&*boundary.method, segments))
+}
+
+/// The ends of a path that say something: not parameters alone. The whole path is none.
+fn ends<'n>(segments: &[&'n str]) -> impl Iterator<Item = Vec<&'n str>> {
+    let ends = (1..segments.len()).map(|start| segments[start..].to_vec());
+    ends.filter(|end| is_telling(end)).collect::<Vec<_>>().into_iter()
+}
+
+fn is_telling(segments: &[&str]) -> bool {
+    segments.iter().any(|segment| !segment.is_empty() && *segment != ANY_SEGMENT)
+}
+
+fn rewritten_calls_of_exit<'n>(names: &'n Names, exit: &UnjoinedSpan) -> Vec<Call<'n>> {
+    let Some((method, segments)) = http_path(names, exit) else { return Vec::new() };
+    let taken = ends(&segments).map(|end| Call::PrefixTaken(method, end));
+    let whole = is_telling(&segments).then(|| Call::PrefixAdded(method, segments.clone()));
+    taken.chain(whole).collect()
+}
+
+fn rewritten_calls_of_entry<'n>(names: &'n Names, entry: &UnjoinedSpan) -> Vec<Call<'n>> {
+    let Some((method, segments)) = http_path(names, entry) else { return Vec::new() };
+    let added = ends(&segments).map(|end| Call::PrefixAdded(method, end));
+    let whole = is_telling(&segments).then(|| Call::PrefixTaken(method, segments.clone()));
+    added.chain(whole).collect()
 }
 
 fn with_shape<'n>(segments: &[&'n str], shape: u64) -> Vec<&'n str> {

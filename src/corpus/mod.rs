@@ -7,10 +7,13 @@
 mod assignment;
 pub mod clocks;
 pub mod deviations;
+pub mod enclosing;
+pub mod foreign_parents;
 pub mod histogram;
 pub mod hops;
 pub mod losses;
 pub mod matching;
+pub mod possible_callers;
 pub mod sample;
 pub mod statistics;
 pub mod traffic;
@@ -19,12 +22,14 @@ pub mod usual;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::boundary::Protocol;
+use crate::model::{SpanId, TraceId};
 use crate::store::{Facts, Names, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
 use clocks::{ClockNetwork, ClockPairs};
+use deviations::Deviations;
 use hops::Hops;
 use matching::BrokenEdge;
 use sample::{BottomK, Sampled};
@@ -52,6 +57,7 @@ pub struct Corpus {
     /// Hops of which the sides lie in different traces.
     pub hops: Hops,
     broken: Vec<BrokenEdge>,
+    restarted: Vec<BrokenEdge>,
 }
 
 /// Parents of a site that are told apart: an operation that more callers use often is rare, and the
@@ -163,10 +169,9 @@ impl Corpus {
     pub fn finish(&mut self, names: &Names) {
         self.span_ids.sample.finish();
         self.clocks.finish();
-        self.usual.finish();
+        self.usual.finish(names);
         self.hops.finish();
         self.clock_network = ClockNetwork::of(&self.clocks, names);
-        self.broken = matching::broken_edges(&self.hops, &self.clocks, &self.clock_network, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();
         for ((parent, site), count) in edges {
             let usual = self.usual_parents.entry(*site).or_insert((*parent, *count));
@@ -194,6 +199,21 @@ impl Corpus {
         self.clock_network.correction_ns(resource, at_ns)
     }
 
+    /// Pairs what is left of hops that fell apart, when everything else is known: what is joined by ids
+    /// takes no part in it, and neither do calls that an orphan of their own trace answers.
+    pub fn pair_hops(&mut self, names: &Names, deviations: &Deviations) {
+        let mut taken: FxHashSet<(TraceId, SpanId)> = FxHashSet::default();
+        for join in &deviations.id_joins {
+            taken.insert((join.orphan.trace_id, join.orphan.span_id));
+            taken.insert((join.parent.trace_id, join.parent.span_id));
+        }
+        for loss in deviations.losses.rows() {
+            taken.extend(loss.exit.map(|(exit, _)| (loss.trace_id, exit)));
+        }
+        let edges = matching::broken_edges(&self.hops, &taken, &self.clocks, &self.clock_network, names);
+        (self.restarted, self.broken) = edges.into_iter().partition(|edge| edge.is_restarted);
+    }
+
     /// How often a site occurs.
     pub fn profile(&self, site: SiteId) -> SiteProfile {
         self.sites.get(site as usize).copied().unwrap_or_default()
@@ -202,6 +222,18 @@ impl Corpus {
     /// Edges of which hops were found in two traces, by exit and entry site.
     pub fn broken_edges(&self) -> &[BrokenEdge] {
         &self.broken
+    }
+
+    /// Edges of which the entries are orphans on top of another trace, by exit and entry site.
+    pub fn restarted_edges(&self) -> &[BrokenEdge] {
+        &self.restarted
+    }
+
+    /// Whether span ids do not repeat, as far as the sample shows: one id in two traces of which neither
+    /// is the other's, cut to 64 bits.
+    pub fn has_random_ids(&self) -> bool {
+        let differ = |two: &[Sampled]| two[0].trace_id.low64() != two[1].trace_id.low64();
+        self.span_ids.by_id().iter().all(|occurrences| !occurrences.windows(2).any(differ))
     }
 
     /// How often a site has a span of another site as parent.
@@ -226,8 +258,8 @@ impl Corpus {
         for (edge, count) in joined.into_iter().filter(|(edge, _)| is_hop(edge.0, edge.1)) {
             hops.entry(*edge).or_default().0 = *count;
         }
-        for edge in &self.broken {
-            hops.entry((edge.exit, edge.entry)).or_default().1 = edge.pairs.len() as u64;
+        for edge in self.broken.iter().chain(&self.restarted) {
+            hops.entry((edge.exit, edge.entry)).or_default().1 += edge.pairs.len() as u64;
         }
         let edges = hops.into_iter().map(|((exit, entry), (joined, broken))| Edge {
             exit,

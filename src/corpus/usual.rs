@@ -1,12 +1,13 @@
 //! What is usual: who answers a call, how long requests and traces take, and when each process was
 //! seen. What deviates from it is looked for in a second look at every trace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
 use super::histogram::Histogram;
-use crate::store::{Facts, ServiceId, SiteId};
+use crate::model::boundary::Protocol;
+use crate::store::{Facts, Names, ServiceId, SiteId};
 use crate::trace::TraceView;
 
 /// When a process was seen.
@@ -42,7 +43,7 @@ impl Lifetime {
     }
 }
 
-/// An exit site and what its spans call: index into [`crate::store::Names::boundaries`].
+/// An exit site and what its spans call: index into [`Names::boundaries`].
 type Exit = (SiteId, u32);
 
 /// Facts about what is usual.
@@ -56,6 +57,7 @@ pub struct Usual {
     pub sizes: Histogram,
     answers: FxHashMap<(Exit, ServiceId), u64>,
     callees: BTreeMap<Exit, (ServiceId, u64)>,
+    answering_peers: BTreeSet<(Protocol, Box<str>)>,
 }
 
 impl Usual {
@@ -109,12 +111,16 @@ impl Usual {
     }
 
     /// Draws the conclusions, once everything is merged.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self, names: &Names) {
         let answers: BTreeMap<_, _> = self.answers.drain().collect();
         for ((exit, service), count) in answers {
             let usual = self.callees.entry(exit).or_insert((service, count));
             if count > usual.1 {
                 *usual = (service, count);
+            }
+            let boundary = &names.boundaries[exit.1 as usize];
+            if !boundary.peer.is_empty() {
+                self.answering_peers.insert((boundary.protocol, Box::from(&*boundary.peer)));
             }
         }
     }
@@ -140,6 +146,15 @@ impl Usual {
     /// Calls to a path that nobody ever answered (a health check that is not traced) have none.
     pub fn callee(&self, site: SiteId, boundary: u32) -> Option<(ServiceId, u64)> {
         self.callees.get(&(site, boundary)).copied()
+    }
+
+    /// Whether such calls, or any others to the same peer, were ever answered.
+    pub fn is_ever_answered(&self, names: &Names, site: SiteId, boundary: u32) -> bool {
+        let peer = || {
+            let boundary = &names.boundaries[boundary as usize];
+            (boundary.protocol, Box::from(&*boundary.peer))
+        };
+        self.callees.contains_key(&(site, boundary)) || self.answering_peers.contains(&peer())
     }
 }
 

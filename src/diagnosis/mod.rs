@@ -2,7 +2,14 @@
 //! before it left unexplained, the surest first, so that one fault is one break: what a stage explains,
 //! no later one judges again.
 
+mod attribution;
 mod losses;
+mod missing_calls;
+mod outside_callers;
+mod requests_around;
+mod restarted_traces;
+mod silent_services;
+mod truncated_trace_ids;
 mod unexported_hops;
 
 use std::collections::BTreeMap;
@@ -162,7 +169,16 @@ pub struct Diagnosis {
 type Stage = fn(&Facts<'_>, &mut Explained) -> Vec<Break>;
 
 /// The stages, the surest first.
-const STAGES: &[Stage] = &[unexported_hops::breaks, losses::breaks];
+const STAGES: &[Stage] = &[
+    truncated_trace_ids::breaks,
+    restarted_traces::breaks,
+    unexported_hops::breaks,
+    silent_services::breaks,
+    missing_calls::breaks,
+    requests_around::breaks,
+    outside_callers::breaks,
+    losses::breaks,
+];
 
 impl Diagnosis {
     /// Runs all stages.

@@ -51,6 +51,21 @@ impl Boundary<'_> {
         segments.map(|segment| if is_parameter(segment) { ANY_SEGMENT } else { segment }).collect()
     }
 
+    /// Whether a call that its caller describes like this may be what its callee describes like the
+    /// other: parameters of paths and routes match anything.
+    pub fn may_be_call_of(&self, callee: &Boundary<'_>) -> bool {
+        if self.protocol != callee.protocol || self.target.is_empty() {
+            return false;
+        }
+        match self.protocol {
+            Protocol::Http => {
+                self.method == callee.method && is_same_route(&self.segments(), &callee.segments())
+            }
+            Protocol::Rpc => self.target == callee.target && self.method == callee.method,
+            Protocol::Messaging => self.target == callee.target,
+        }
+    }
+
     /// The same boundary without ties to the input.
     pub fn into_owned(self) -> Boundary<'static> {
         Boundary {
@@ -64,6 +79,11 @@ impl Boundary<'_> {
 
 /// Stands for a segment that varies from call to call.
 pub const ANY_SEGMENT: &str = "*";
+
+fn is_same_route(one: &[&str], other: &[&str]) -> bool {
+    let is_same = |(one, other): (&&str, &&str)| one == other || *one == ANY_SEGMENT || *other == ANY_SEGMENT;
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
+}
 
 fn is_parameter(segment: &str) -> bool {
     segment.starts_with([':', '{', '<', '*', '[', '(']) || names::normalise(segment).contains('{')
@@ -84,7 +104,13 @@ struct Wanted<'s> {
     messaging_destination: Ranked<'s>,
     message_id: Ranked<'s>,
     peer: Ranked<'s>,
+    server_port: Ranked<'s>,
+    net_peer_port: Ranked<'s>,
 }
+
+/// Ranks of peers that have a port in an attribute of its own.
+const SERVER_ADDRESS: u8 = 2;
+const NET_PEER_NAME: u8 = 3;
 
 /// The best value so far; a smaller rank is better.
 #[derive(Default)]
@@ -168,12 +194,32 @@ impl<'s> Wanted<'s> {
         }
     }
 
+    /// The other side as the caller knows it: a service, a host and its port, or what the URL says.
+    fn peer_text(&self) -> Cow<'s, str> {
+        let port = match self.peer.0 {
+            Some((SERVER_ADDRESS, _)) => &self.server_port,
+            Some((NET_PEER_NAME, _)) => &self.net_peer_port,
+            Some(_) => return self.peer.text(),
+            None => return self.url_host(),
+        };
+        if port.is_set() { format!("{}:{}", self.peer.text(), port.text()).into() } else { self.peer.text() }
+    }
+
+    fn url_host(&self) -> Cow<'s, str> {
+        match self.http_path.text() {
+            Cow::Borrowed(url) => Cow::Borrowed(host_of(url)),
+            Cow::Owned(url) => Cow::Owned(host_of(&url).to_owned()),
+        }
+    }
+
     fn peer(&mut self, key: &str, value: &'s Value<'s>) {
         match key {
             "service.peer.name" => self.peer.offer(0, value),
             "peer.service" => self.peer.offer(1, value),
-            "server.address" => self.peer.offer(2, value),
-            "net.peer.name" => self.peer.offer(3, value),
+            "server.address" => self.peer.offer(SERVER_ADDRESS, value),
+            "net.peer.name" => self.peer.offer(NET_PEER_NAME, value),
+            "server.port" => self.server_port.offer(0, value),
+            "net.peer.port" => self.net_peer_port.offer(0, value),
             _ => {}
         }
     }
@@ -187,7 +233,7 @@ pub fn of_span<'s>(span: &'s Span<'_>) -> Option<(Boundary<'s>, Option<Cow<'s, s
     }
     let wanted = Wanted::of(span);
     // A server's own address is not its other side.
-    let peer = if span.kind.is_exit() { wanted.peer.text() } else { Cow::Borrowed("") };
+    let peer = if span.kind.is_exit() { wanted.peer_text() } else { Cow::Borrowed("") };
     if wanted.messaging_system.is_set() {
         let boundary = Boundary {
             protocol: Protocol::Messaging,
@@ -227,6 +273,14 @@ fn http_path<'s>(wanted: &Wanted<'s>) -> Option<Cow<'s, str>> {
         Cow::Borrowed(text) => Cow::Borrowed(path_of(text)),
         Cow::Owned(text) => Cow::Owned(path_of(&text).to_owned()),
     })
+}
+
+/// Host and port of a URL, without the credentials that may stand before them; nothing where it is no URL.
+fn host_of(url: &str) -> &str {
+    let Some((_, rest)) = url.split_once("://") else { return "" };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// The path of a URL or request target, without query and fragment.
@@ -323,6 +377,20 @@ mod tests {
             &[("rpc.system", "grpc"), ("rpc.service", "shop.Cart"), ("rpc.method", "Add")],
         );
         assert_eq!(current, old);
+    }
+
+    #[test]
+    fn peers_are_told_apart_by_their_port() {
+        let peer = |attributes: &[(&'static str, &'static str)]| {
+            let method = [("http.request.method", "GET")];
+            boundary(SpanKind::Client, &[&method, attributes].concat()).unwrap().peer.into_owned()
+        };
+        assert_eq!(peer(&[("server.address", "10.0.0.7"), ("server.port", "8080")]), "10.0.0.7:8080");
+        assert_eq!(peer(&[("net.peer.name", "stock"), ("net.peer.port", "80")]), "stock:80");
+        assert_eq!(peer(&[("server.address", "stock"), ("net.peer.port", "80")]), "stock");
+        assert_eq!(peer(&[("peer.service", "stock"), ("server.port", "80")]), "stock");
+        assert_eq!(peer(&[("url.full", "http://user:secret@stock:81/items?x=a@b")]), "stock:81");
+        assert_eq!(peer(&[("http.target", "/items")]), "");
     }
 
     #[test]
