@@ -21,7 +21,7 @@ use tracemend::sources::{self, Expanded};
 use tracemend::trace::{FlatPass, Scope, TraceCounts};
 
 const SPANS: usize = 200_000;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 static GOES_ON: AtomicBool = AtomicBool::new(false);
 
