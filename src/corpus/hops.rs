@@ -1,5 +1,5 @@
 //! Hops of which the two sides lie in different traces: exit spans that no entry span answers, and
-//! entry spans that are roots, or orphans on which all of their trace hangs.
+//! entry spans that are roots, or the one orphan on which all of their trace hangs.
 //!
 //! A missing inject or extract leaves no orphan: it leaves a second trace with a root of its own, and
 //! only all traces together show both sides. Joined hops are counters of the corpus; of the others
@@ -118,7 +118,7 @@ impl Hops {
         self.protocols[site] |= 1 << trace.names.boundaries[row.boundary as usize].protocol as u8;
         let is_loose = match trace.parents[index] {
             Parent::None => true,
-            Parent::Missing => hangs_on_one_missing_span(trace),
+            Parent::Missing => span.parent_is_remote() != Some(false) && hangs_on_one_orphan(trace),
             Parent::Itself | Parent::Span(_) => false,
         };
         if is_loose && !span.has(Facts::HAS_LINKS) {
@@ -235,9 +235,10 @@ impl Hops {
     }
 }
 
-/// Whether everything in the trace hangs on one span that is not there.
-fn hangs_on_one_missing_span(trace: &TraceView<'_>) -> bool {
-    trace.counts.missing_parents == 1 && trace.counts.traces_without_root == 1
+/// Whether everything in the trace hangs on one orphan. Several under one absent parent are what a span
+/// left that handled many messages.
+fn hangs_on_one_orphan(trace: &TraceView<'_>) -> bool {
+    trace.counts.orphan_spans == 1 && trace.counts.traces_without_root == 1
 }
 
 /// An exit is answered when an entry stands under it. Of two nested clients (an SDK over an HTTP

@@ -7,16 +7,20 @@ use super::{Break, Damaged, Explained, Facts, Place};
 use crate::causes::{Opinion, external_caller};
 use crate::corpus::losses::{Loss, Seen};
 use crate::finding::{Evidence, rate};
+use crate::model::{SpanId, TraceId};
 use crate::report::{Confidence, RateUnit, Severity};
 use crate::store::SiteId;
 
 /// Finds them.
 pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break> {
     let mut places: BTreeMap<SiteId, Vec<&Loss>> = BTreeMap::new();
+    let children = children_of_absent(facts);
     for loss in facts.deviations.losses.rows() {
         let site = facts.names.site_of(loss.operation);
         let is_request = loss.seen == Seen::FromRemoteChild
             && loss.is_rootless
+            // Every request has a span of its own at its caller; many under one are something else.
+            && children.get(&(loss.trace_id, loss.parent_id)) == Some(&1)
             && facts.names.site(site).kind.is_entry()
             && facts.corpus.parents(site).is_empty();
         if is_request && !explained.has(loss.trace_id, loss.span_id) {
@@ -24,6 +28,15 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
         }
     }
     places.into_iter().map(|(site, losses)| found(facts, site, &losses)).collect()
+}
+
+/// How many orphans each absent parent has.
+fn children_of_absent(facts: &Facts<'_>) -> BTreeMap<(TraceId, Option<SpanId>), u64> {
+    let mut children = BTreeMap::new();
+    for loss in facts.deviations.losses.rows() {
+        *children.entry((loss.trace_id, loss.parent_id)).or_default() += 1;
+    }
+    children
 }
 
 fn found(facts: &Facts<'_>, site: SiteId, losses: &[&Loss]) -> Break {

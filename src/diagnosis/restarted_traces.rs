@@ -144,6 +144,20 @@ stock  GET /stock/:id  server  6010..6040  http=/stock/7  parent=sampled-out  re
     }
 
     #[test]
+    fn messages_handled_inside_one_lost_span_were_not_restarted() {
+        check(
+            "
+orders  jobs publish  producer  0..4  queue=jobs  message=a
+
+orders  jobs publish  producer  100..104  queue=jobs  message=b
+
+mailer  jobs process  consumer  30..60  queue=jobs  message=a  parent=loop  // orphan-span
+mailer  jobs process  consumer  130..160  queue=jobs  message=b  parent=loop
+",
+        );
+    }
+
+    #[test]
     fn roots_and_orphans_share_the_calls() {
         check(
             "
