@@ -7,6 +7,7 @@ use super::observations::sampled;
 use super::{Analyzer, Case, Rule};
 use crate::corpus::losses::{Loss, Seen};
 use crate::corpus::sample::Sampled;
+use crate::corpus::traffic::Affected;
 use crate::finding::{Evidence, Finding, label, rate, side};
 use crate::model::{SpanId, TraceId};
 use crate::report::{RateUnit, ScopeName, Severity};
@@ -115,6 +116,7 @@ fn finding(case: &Case<'_>, losses: &[&Loss]) -> Finding {
     finding.rate = Some(rate(orphans.spans, profile.spans, RateUnit::Spans));
     finding.corpus_traces = traces.into_iter().collect();
     finding.occurrences = occurrences(case, losses);
+    finding.affected = vec![affected(losses)];
     let of = |wanted: Location| losses.iter().filter(|loss| location(loss) == wanted).count() as u64;
     let (remote, local, unknown) = (of(Location::Remote), of(Location::Local), of(Location::Unknown));
     finding.support.push(Evidence::ParentLocation { remote, local, unknown });
@@ -165,6 +167,14 @@ fn location(loss: &Loss) -> Location {
         (true, Seen::FromChild) => Location::Local,
         (true, _) => Location::Remote,
     }
+}
+
+fn affected(losses: &[&Loss]) -> Affected {
+    let mut sorted: Vec<&&Loss> = losses.iter().collect();
+    sorted.sort_unstable_by_key(|loss| (loss.trace_id, loss.start_ns, loss.span_id));
+    let mut affected = Affected::default();
+    sorted.iter().for_each(|loss| affected.add(loss.operation, loss.trace_id, loss.start_ns));
+    affected
 }
 
 /// The orphans with the smallest hash.

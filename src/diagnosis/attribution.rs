@@ -172,7 +172,7 @@ impl<K> Attributed<'_, K> {
 impl Caused {
     /// The root as a damaged span. As with pairs of calls, the number of spans that come into question is
     /// the measure of how sure its parent is.
-    pub(super) fn damaged(&self, site: SiteId) -> Damaged {
+    pub(super) fn damaged(&self) -> Damaged {
         let confidence = match self.candidates {
             1 => Confidence::High,
             2 | 3 => Confidence::Medium,
@@ -181,7 +181,7 @@ impl Caused {
         Damaged {
             trace_id: self.root.trace_id,
             span_id: self.root.span_id,
-            site,
+            operation: self.root.operation,
             start_ns: self.root.start_ns,
             source: self.root.source,
             parent: Some(ProposedParent { trace_id: self.by.trace_id, span_id: self.by.span_id, confidence }),

@@ -109,7 +109,7 @@ fn found(
             "{from} makes this call with a span elsewhere. Here it was open, shows no call, and the request \
              arrived without context."
         ),
-        spans: caused.iter().map(|caused| caused.damaged(entry)).collect(),
+        spans: caused.iter().map(|caused| caused.damaged()).collect(),
         rate: Some(rate(roots, facts.corpus.profile(entry).spans, RateUnit::Spans)),
         proof,
         support: support.into_iter().flatten().collect(),

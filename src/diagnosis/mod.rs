@@ -22,10 +22,11 @@ use crate::corpus::Corpus;
 use crate::corpus::deviations::Deviations;
 use crate::corpus::losses::Loss;
 use crate::corpus::sample::{Sampled, hash_span};
+use crate::corpus::traffic::Affected;
 use crate::finding::{Evidence, Finding, ProposedParent, label, side};
 use crate::model::{SpanId, TraceId};
 use crate::report::{Confidence, Rate, ScopeName, Severity, Side};
-use crate::store::{Names, ServiceId, SiteId};
+use crate::store::{Names, OperationId, ServiceId, SiteId};
 
 /// What the stages judge by.
 #[derive(Clone, Copy)]
@@ -84,8 +85,8 @@ pub struct Damaged {
     pub trace_id: TraceId,
     /// Span.
     pub span_id: SpanId,
-    /// Its site.
-    pub site: SiteId,
+    /// Its operation.
+    pub operation: OperationId,
     /// Its start, ns.
     pub start_ns: i64,
     /// Where it was read.
@@ -263,16 +264,30 @@ impl Break {
         finding.corpus_traces = traces;
         finding.lower_to(self.severity);
         finding.lower_when_rare();
-        (finding.occurrences, finding.proposed_parents) = self.occurrences(capacity);
+        (finding.occurrences, finding.proposed_parents) = self.occurrences(names, capacity);
+        finding.affected = vec![self.affected()];
         finding
     }
 
-    fn occurrences(&self, capacity: usize) -> (Vec<Sampled>, BTreeMap<(TraceId, SpanId), ProposedParent>) {
+    /// Damaged spans by operation and time, trace by trace.
+    fn affected(&self) -> Affected {
+        let mut spans: Vec<&Damaged> = self.spans.iter().collect();
+        spans.sort_unstable_by_key(|span| (span.trace_id, span.start_ns, span.span_id));
+        let mut affected = Affected::default();
+        spans.iter().for_each(|span| affected.add(span.operation, span.trace_id, span.start_ns));
+        affected
+    }
+
+    fn occurrences(
+        &self,
+        names: &Names,
+        capacity: usize,
+    ) -> (Vec<Sampled>, BTreeMap<(TraceId, SpanId), ProposedParent>) {
         let sampled = |span: &Damaged| Sampled {
             hash: hash_span(span.trace_id, span.span_id),
             trace_id: span.trace_id,
             span_id: span.span_id,
-            site: span.site,
+            site: names.site_of(span.operation),
             start_ns: span.start_ns,
             source: span.source,
         };

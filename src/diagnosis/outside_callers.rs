@@ -44,7 +44,7 @@ fn found(facts: &Facts<'_>, site: SiteId, losses: &[&Loss]) -> Break {
     let damaged = losses.iter().map(|loss| Damaged {
         trace_id: loss.trace_id,
         span_id: loss.span_id,
-        site,
+        operation: loss.operation,
         start_ns: loss.start_ns,
         source: loss.source,
         parent: None,

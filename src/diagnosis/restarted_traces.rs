@@ -35,8 +35,8 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
 
 fn found(facts: &Facts<'_>, (exit, entry): (SiteId, SiteId), restarted: &Restarted<'_>) -> Break {
     let pairs: &[Pair] = restarted.paired.map_or(&[], |edge| &edge.pairs);
-    let mut spans: Vec<Damaged> = restarted.joins.iter().map(|join| damaged(facts, join)).collect();
-    spans.extend(pairs.iter().map(|pair| damaged_by_pair(pair, entry)));
+    let mut spans: Vec<Damaged> = restarted.joins.iter().map(|join| damaged(join)).collect();
+    spans.extend(pairs.iter().map(|pair| damaged_by_pair(pair)));
     let broken = spans.len() as u64;
     let by_ids = (!restarted.joins.is_empty())
         .then_some(Evidence::ParentInOtherTrace { orphans: restarted.joins.len() as u64, is_cut: false });
@@ -70,11 +70,11 @@ fn found(facts: &Facts<'_>, (exit, entry): (SiteId, SiteId), restarted: &Restart
     }
 }
 
-fn damaged_by_pair(pair: &Pair, site: SiteId) -> Damaged {
+fn damaged_by_pair(pair: &Pair) -> Damaged {
     Damaged {
         trace_id: pair.entry.trace_id,
         span_id: pair.entry.span_id,
-        site,
+        operation: pair.entry.operation,
         start_ns: pair.entry.start_ns,
         source: pair.entry.source,
         parent: Some(ProposedParent {

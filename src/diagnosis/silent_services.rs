@@ -133,7 +133,7 @@ fn found(
              own.",
             label(&side(facts.names, caller))
         ),
-        spans: caused.iter().map(|caused| caused.damaged(root)).collect(),
+        spans: caused.iter().map(|caused| caused.damaged()).collect(),
         rate: Some(rate(caused.len() as u64, profile.spans, RateUnit::Spans)),
         proof,
         support: support.into_iter().flatten().collect(),

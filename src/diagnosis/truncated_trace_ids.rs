@@ -33,7 +33,7 @@ fn found(facts: &Facts<'_>, (parent, orphan): (SiteId, SiteId), joins: &[&IdJoin
         message: "Caller and callee are in two traces, and their ids are one id: whole on one side, its low \
                   64 bits on the other."
             .to_owned(),
-        spans: joins.iter().map(|join| damaged(facts, join)).collect(),
+        spans: joins.iter().map(|join| damaged(join)).collect(),
         rate: Some(rate(broken, broken + facts.corpus.joined(parent, orphan), RateUnit::Calls)),
         proof: Evidence::ParentInOtherTrace { orphans: broken, is_cut: true },
         support: Vec::new(),
@@ -41,11 +41,11 @@ fn found(facts: &Facts<'_>, (parent, orphan): (SiteId, SiteId), joins: &[&IdJoin
 }
 
 /// An orphan with the parent that its id leads to.
-pub(super) fn damaged(facts: &Facts<'_>, join: &IdJoin) -> Damaged {
+pub(super) fn damaged(join: &IdJoin) -> Damaged {
     Damaged {
         trace_id: join.orphan.trace_id,
         span_id: join.orphan.span_id,
-        site: facts.names.site_of(join.orphan.operation),
+        operation: join.orphan.operation,
         start_ns: join.orphan.start_ns,
         source: join.orphan.source,
         parent: Some(ProposedParent {

@@ -43,7 +43,7 @@ fn found(facts: &Facts<'_>, (exit, entry): (SiteId, SiteId), pairs: &[Pair<'_>])
     let spans = pairs.iter().map(|(loss, exit)| Damaged {
         trace_id: loss.trace_id,
         span_id: loss.span_id,
-        site: entry,
+        operation: loss.operation,
         start_ns: loss.start_ns,
         source: loss.source,
         parent: Some(ProposedParent {

@@ -170,7 +170,7 @@ fn broken(facts: &Facts<'_>, from: Place, missing: &[Missing], why: Why) -> Opti
     let spans = left.iter().map(|loss| Damaged {
         trace_id: loss.trace_id,
         span_id: loss.span_id,
-        site: facts.names.site_of(loss.operation),
+        operation: loss.operation,
         start_ns: loss.start_ns,
         source: loss.source,
         parent: None,
