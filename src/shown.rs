@@ -103,6 +103,9 @@ pub(crate) fn show(
                     placeholder.kind = usual.kind;
                 }
                 shown.notes.extend(about_missing(&trace, &placeholder, span_id).map(|note| (place, note)));
+                if analysis.store.accounting.invented.contains(&(trace_id, span_id)) {
+                    shown.notes.push((place, "the backend made a row up in its place".to_owned()));
+                }
                 shown.spans.push(placeholder);
                 shown.attributes.push(Vec::new());
             }
