@@ -406,14 +406,20 @@ impl Composer<'_> {
     }
 
     /// What the backend wrote at the spans that lead the exemplars (Jaeger's adjusters and
-    /// sanitizers leave warnings).
+    /// sanitizers leave warnings), or in place of their parents (`SigNoz` makes rows up for them).
     fn backend_warnings(&self, shown: &[Sampled]) -> Vec<finding::Evidence> {
         const QUOTED: usize = 2;
+        let mut warnings = BTreeSet::new();
         let whole = shown.iter().filter_map(|span| self.whole.get(&(span.trace_id, span.span_id)));
-        let warnings: BTreeSet<&str> =
-            whole.flat_map(|whole| &whole.span.warnings).map(|warning| &**warning).collect();
+        for WholeSpan { span, .. } in whole {
+            warnings.extend(span.warnings.iter().map(ToString::to_string));
+            let invented = span.parent_span_id.map(|parent| (span.trace_id, parent));
+            if let Some((_, parent)) = invented.filter(|id| self.accounting().invented.contains(id)) {
+                warnings.insert(format!("the row of its parent {parent} was made up by the backend"));
+            }
+        }
         let quoted = warnings.into_iter().take(QUOTED);
-        quoted.map(|warning| finding::Evidence::BackendWarning { warning: warning.to_owned() }).collect()
+        quoted.map(|warning| finding::Evidence::BackendWarning { warning }).collect()
     }
 
     /// Places in the code first (OpenTelemetry's `code.*` attributes, current names before older

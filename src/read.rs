@@ -11,7 +11,7 @@ use crate::analysis::observe_span;
 use crate::analyzers::observations::Observations;
 use crate::config::Backend;
 use crate::formats::{self, Block, Detection, Format, Head, Limit, Limits, Origin, RejectReason, SpanSink};
-use crate::model::{Capabilities, Horizon, Repair, Span, TraceId};
+use crate::model::{Capabilities, Horizon, Repair, Span, SpanId, TraceId};
 use crate::progress::Progress;
 use crate::sources::blocks::{BlockIndex, BlockReader, Stop};
 use crate::sources::remote::{self, Outcome, ReachedLimit};
@@ -185,8 +185,8 @@ impl SpanSink for DecodeSink<'_> {
         self.store.facts().truncated.push(trace_id);
     }
 
-    fn invented_row(&mut self) {
-        self.store.facts().invented_rows += 1;
+    fn invented_row(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.store.facts().invented.push((trace_id, span_id));
     }
 
     fn partial(&mut self, reason: &str) {

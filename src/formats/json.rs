@@ -177,8 +177,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads an array; `item` must take each value. Any other value is skipped; returns whether it
-    /// was an array.
+    /// Reads an array; `item` gets the cursor at the first character of each value, which it must take.
+    /// Any other value is skipped; returns whether it was an array.
     pub(super) fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
         if self.peek() != Some(b'[') {
             self.skip()?;
@@ -195,6 +195,8 @@ impl<'a> Cursor<'a> {
                 Some(b']') => return self.leave(),
                 _ => return Err(self.unexpected("expected ',' or ']' in an array")),
             }
+            // Where an item stands is told by the cursor, and must not depend on what is before it.
+            self.peek();
         }
     }
 
@@ -749,6 +751,16 @@ mod tests {
             let behind_first = text.find("whole").unwrap() + "whole\"}".len();
             assert_eq!((*position, position + bytes), (behind_first as u64, text.len() as u64), "{name}");
         }
+    }
+
+    #[test]
+    fn items_begin_at_their_first_character() {
+        let text = r#"[ {"traceId":"1","spanId":"2","startTimeUnixNano":"3"},
+            {"traceId":"1","spanId":"4","startTimeUnixNano":"5"} ]"#;
+        let braces: Vec<u64> = text.match_indices('{').map(|(at, _)| at as u64).collect();
+        let told = otlp(text);
+        let positions: Vec<u64> = told.spans().iter().map(|span| span.position).collect();
+        assert_eq!(positions, braces);
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod zipkin_v1_json;
 
 pub use detect::{Detection, Head, detect};
 
-use crate::model::{Capabilities, Repair, Resource, Scope, Span, TraceId};
+use crate::model::{Capabilities, Repair, Resource, Scope, Span, SpanId, TraceId};
 
 /// All formats in the order in which detection asks them: the most particular first.
 pub static ALL: &[&dyn Format] = &[
@@ -110,8 +110,9 @@ pub struct Block {
     pub replayed: usize,
     /// How many bytes at the end are added closing brackets.
     pub closing: usize,
-    /// How many lines were put right that a container runtime had changed: then the bytes are not
-    /// those of the input.
+    /// How many lines were put right that a container runtime had changed, since the block before.
+    /// What was read ahead is put right at once, so they may lie in the blocks behind. From here on
+    /// the bytes are not those of the input.
     pub undone: u64,
 }
 
@@ -244,8 +245,9 @@ pub trait SpanSink {
     /// Not all of this trace was read: its source says that it cut it, or the input ends inside it.
     fn truncated_trace(&mut self, trace_id: TraceId);
 
-    /// A row that the source made up and that is no span (kept out of every count but this one).
-    fn invented_row(&mut self) {}
+    /// A row that the source made up in place of this span, which it does not have (kept out of every
+    /// count but this one).
+    fn invented_row(&mut self, _trace_id: TraceId, _span_id: SpanId) {}
 
     /// The source says that it answered only in part.
     fn partial(&mut self, _reason: &str) {}

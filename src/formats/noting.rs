@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Limit, Origin, RejectReason, SpanSink};
-use crate::model::{Repair, Span, TraceId};
+use crate::model::{Repair, Span, SpanId, TraceId};
 
 /// Passes everything on, and notes.
 pub(super) struct Noting<'s> {
@@ -58,8 +58,8 @@ impl SpanSink for Noting<'_> {
         self.sink.truncated_trace(trace_id);
     }
 
-    fn invented_row(&mut self) {
-        self.sink.invented_row();
+    fn invented_row(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.sink.invented_row(trace_id, span_id);
     }
 
     fn partial(&mut self, reason: &str) {

@@ -267,8 +267,8 @@ impl SpanSink for Frame<'_> {
         self.sink.truncated_trace(trace_id);
     }
 
-    fn invented_row(&mut self) {
-        self.sink.invented_row();
+    fn invented_row(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.sink.invented_row(trace_id, span_id);
     }
 
     fn partial(&mut self, reason: &str) {

@@ -5,7 +5,6 @@
 //! `pkg/types/tracedetailtypes` and `pkg/querybuilder`.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use super::clickhouse::{self, is_list_of_lists, take_list};
 use super::clickhouse_otel::link_ids;
@@ -217,7 +216,6 @@ fn decode_json<'a>(block: &'a Block, limits: &'a Limits, is_in_ms: bool, sink: &
         is_in_ms,
         lacks_parents: false,
         columns: Vec::new(),
-        invented: HashSet::new(),
         senders: Senders::default(),
     };
     each_value(block, limits, sink, |cursor, sink| decoder.value(cursor, &mut None, sink));
@@ -238,8 +236,6 @@ struct Decoder<'a> {
     lacks_parents: bool,
     /// Named by the document whose rows are lists.
     columns: Vec<String>,
-    /// Span ids of rows that stand in for missing spans, which come before the rows below them.
-    invented: HashSet<SpanId>,
     senders: Senders<'a>,
 }
 
@@ -458,15 +454,10 @@ impl<'a> Decoder<'a> {
 
     fn give(&mut self, mut row: SignozRow<'a>, sink: &mut dyn SpanSink) {
         if row.is_invented() {
-            self.invented.insert(row.row.span.span_id);
-            sink.invented_row();
+            sink.invented_row(row.row.span.trace_id, row.row.span.span_id);
             return;
         }
         row.settle_links(sink);
-        if let Some(parent) = row.row.span.parent_span_id.filter(|parent| self.invented.contains(parent)) {
-            let warning = format!("the row of span {parent} was made up by SigNoz (Missing Span)");
-            row.row.span.warnings.push(Cow::Owned(warning));
-        }
         self.lacks_parents |= row.give(&mut self.senders, self.limits, sink);
     }
 }
@@ -787,6 +778,7 @@ pub(super) mod tests {
     fn invented_spans_of_a_waterfall_are_no_spans() {
         let told = decode(&SignozWaterfall, WATERFALL_SAMPLE);
         assert_eq!(parents(&told), [None, Some(SpanId(0xe5))]);
+        assert_eq!(told.invented, [(told.spans()[1].trace_id, SpanId(0xe5))]);
         assert_eq!(told.spans()[0].start_ns, Some(1_767_225_600_001_000_000));
         assert_eq!((told.spans()[1].status, told.services()[1]), (StatusCode::Error, "shop"));
         assert!(told.spans()[0].links.is_empty() && told.spans()[1].links.is_empty());
@@ -836,13 +828,6 @@ pub(super) mod tests {
             assert_eq!(told.truncated.len(), usize::from(expected.is_some()), "{member}");
             assert!(expected.is_none_or(|expected| told.partial[0].contains(expected)), "{member}");
         }
-    }
-
-    #[test]
-    fn a_made_up_row_is_evidence_at_the_spans_below_it() {
-        let told = decode(&SignozWaterfall, WATERFALL_SAMPLE);
-        assert!(told.spans()[0].warnings.is_empty());
-        assert!(told.spans()[1].warnings[0].contains("00000000000000e5"), "{:?}", told.spans()[1].warnings);
     }
 
     #[test]

@@ -346,6 +346,7 @@ fn double(number: f64) -> Json {
 pub(super) mod testing {
     use super::super::{Block, Format, Limits};
     use super::*;
+    use crate::model::SpanId;
 
     /// Everything that a decoder told.
     #[derive(Debug, Default)]
@@ -358,6 +359,7 @@ pub(super) mod testing {
         pub(in super::super) limit_positions: Vec<u64>,
         pub(in super::super) repairs: Vec<Repair>,
         pub(in super::super) truncated: Vec<TraceId>,
+        pub(in super::super) invented: Vec<(TraceId, SpanId)>,
         pub(in super::super) partial: Vec<String>,
     }
 
@@ -398,6 +400,10 @@ pub(super) mod testing {
 
         fn truncated_trace(&mut self, trace_id: TraceId) {
             self.truncated.push(trace_id);
+        }
+
+        fn invented_row(&mut self, trace_id: TraceId, span_id: SpanId) {
+            self.invented.push((trace_id, span_id));
         }
 
         fn partial(&mut self, reason: &str) {

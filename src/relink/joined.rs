@@ -95,7 +95,8 @@ fn load<'s>(number: usize, trace_id: TraceId, analysis: &'s Analysis, pieces: &m
             Node::Span(index) => (records[index as usize].span_id(), Some(&records[index as usize])),
             Node::Missing(span_id) => (span_id, None),
         };
-        let note = if record.is_none() { missing.note(span_id) } else { None };
+        let is_made_up = || analysis.store.accounting.invented.contains(&(trace_id, span_id));
+        let note = if record.is_none() { missing.note(span_id, is_made_up()) } else { None };
         pieces.push(Piece {
             joined: Joined {
                 span: spans::node(&trace, &missing, node, false),

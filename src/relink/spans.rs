@@ -155,7 +155,7 @@ impl MissingSpans {
     }
 
     /// One line about a span that is not there.
-    pub(crate) fn note(&self, span_id: SpanId) -> Option<String> {
+    pub(crate) fn note(&self, span_id: SpanId, is_made_up: bool) -> Option<String> {
         let missing = self.by_id.get(&span_id)?;
         let process = match missing.is_remote {
             Some(true) => "in another process",
@@ -170,6 +170,7 @@ impl MissingSpans {
         let cover = missing.times.map_or_else(String::new, |(start, end)| {
             format!("; its children cover {}", human_duration(end.saturating_sub(start)))
         });
-        Some(format!("not in the data: {named}{process}{cover} (inferred)"))
+        let made_up = if is_made_up { "; the backend made a row up in its place" } else { "" };
+        Some(format!("not in the data: {named}{process}{cover} (inferred){made_up}"))
     }
 }

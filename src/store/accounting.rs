@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::source;
 use crate::formats::{Limit, RejectReason};
-use crate::model::{Repair, TraceId};
+use crate::model::{Repair, SpanId, TraceId};
 
 /// Entries that a list keeps a reason; what is beyond is counted.
 pub const LISTED: usize = 20;
@@ -38,8 +38,8 @@ pub struct BlockFacts {
     pub repairs: BTreeMap<Repair, u64>,
     /// Traces that were not read whole.
     pub truncated: Vec<TraceId>,
-    /// Placeholder rows of the source.
-    pub invented_rows: u64,
+    /// Spans in whose place the source made a row up.
+    pub invented: Vec<(TraceId, SpanId)>,
     /// Why the source says that it answered only in part.
     pub partial: Vec<Box<str>>,
 }
@@ -144,6 +144,9 @@ pub struct Accounting {
     pub truncated: BTreeSet<TraceId>,
     /// Placeholder rows of a source.
     pub invented_rows: u64,
+    /// The spans in whose place they stand. What a row stands for may be in another block than the
+    /// spans below it, so it is known only here.
+    pub invented: BTreeSet<(TraceId, SpanId)>,
     /// By input: why its source says that it answered only in part.
     pub partial: BTreeMap<usize, Partial>,
     limits: InputLimits,
@@ -206,7 +209,8 @@ impl Accounting {
             *self.repairs.entry(repair).or_default() += count;
         }
         self.truncated.extend(block.truncated);
-        self.invented_rows += block.invented_rows;
+        self.invented_rows += block.invented.len() as u64;
+        self.invented.extend(block.invented);
         for reason in block.partial {
             self.partial.entry(block.input).or_default().add(reason);
         }

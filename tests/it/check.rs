@@ -407,6 +407,36 @@ mod output {
     }
 
     #[test]
+    fn a_row_that_signoz_made_up_is_evidence_however_far_from_the_spans_below_it() {
+        let row = |rest: Value| {
+            let mut row = json!({"trace_id": "4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f", "duration_nano": 500,
+                "time_unix": 1_772_443_800_000_u64});
+            row.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            row
+        };
+        // More than a block.
+        let text = "a".repeat(3 << 19);
+        let waterfall = json!({"status": "success", "data": {"hasMissingSpans": true, "spans": [
+            row(json!({"span_id": "00000000000000e5", "parent_span_id": "", "name": "Missing Span"})),
+            row(json!({"span_id": "00000000000000a1", "parent_span_id": "", "name": "POST",
+                "kind_string": "Server", "resource": {"service.name": "shop"}, "attributes": {"text": text}})),
+            row(json!({"span_id": "00000000000000b2", "parent_span_id": "00000000000000e5", "name": "GET",
+                "kind_string": "Server", "resource": {"service.name": "payments"}})),
+        ]}});
+        let file = waterfall.to_string();
+        let folder = folder(&[("waterfall.json", file.as_bytes())]);
+        let report = check_in(&folder, &["waterfall.json"]).report();
+        assert_eq!(report.coverage.invented_rows, 1);
+        let evidence = report.findings[0].evidence.iter().find(|one| one.kind == "backend-warning").unwrap();
+        assert_eq!(
+            evidence.data["warning"],
+            "the row of its parent 00000000000000e5 was made up by the backend"
+        );
+        let shown = ran(tracemend(&["show", "4f1c", "waterfall.json"]).current_dir(folder.path()));
+        assert!(shown.stdout.contains("the backend made a row up in its place"), "{}", shown.stdout);
+    }
+
+    #[test]
     fn attributes_beyond_the_spool_are_missed_in_coverage_only() {
         let piped = |limit: &str| {
             let mut command = tracemend(&["check", "-", "--format", "json", "--spool-limit", limit]);

@@ -96,6 +96,29 @@ fn fuzz_targets_accept_the_fixtures() {
     }
 }
 
+#[test]
+fn fuzz_targets_accept_what_was_put_right_in_later_blocks() {
+    let log = "\n\n\n\n\n\n\n\n\n2026-01-01T00:00:00Z stdout F {\n2026-01-01T00:00:00Z stdout F }\n{}\n";
+    for cuts in 0..6 {
+        harness::decode("consoles", &[&[0, 4, cuts], log.as_bytes()].concat());
+    }
+}
+
+#[test]
+fn fuzz_targets_accept_rows_of_missing_spans_in_blocks_of_their_own() {
+    let row = |rest: &str| {
+        format!("{{\"trace_id\":\"4f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f\",\"time_unix\":1767225600001,{rest}}}")
+    };
+    let missing = row(r#""span_id":"00000000000000e5","parent_span_id":"","name":"Missing Span""#);
+    let child = row(r#""span_id":"b2b2b2b2b2b2b2b2","parent_span_id":"00000000000000e5","name":"GET""#);
+    let waterfall = format!("{{\"data\":{{\"spans\":[{missing},{child}]}}}}");
+    let (_, formats) = TARGETS.iter().find(|(target, _)| *target == "rows").unwrap();
+    let choice = formats.iter().position(|format| *format == "signoz-waterfall").unwrap() as u8;
+    for cuts in 0..6 {
+        harness::decode("rows", &[&[choice, 4, cuts], waterfall.as_bytes()].concat());
+    }
+}
+
 fn damaged(mut bytes: Vec<u8>, cut: Option<Index>, changes: &[(Index, u8)]) -> Vec<u8> {
     for (at, byte) in changes {
         let at = at.index(bytes.len());

@@ -124,7 +124,10 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
     let mut others = 0;
     for (service, missing) in by_service(table) {
         let told: Vec<_> = missing.iter().filter(|missing| !missing.is_failed).collect();
-        let behind = told.iter().filter(|missing| missing.time_ns >= last_ns(service) - TOLERANCE_NS).count();
+        let behind = told
+            .iter()
+            .filter(|missing| missing.time_ns >= last_ns(service).saturating_sub(TOLERANCE_NS))
+            .count();
         let is_at_edge = told.iter().all(|missing| missing.time_ns >= edge_ns);
         if behind as f64 >= BEHIND * told.len() as f64 || is_at_edge {
             cut.insert(service);
