@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const SCHEMA: &str = "tracemend.report/v1";
 
 /// Kinds of evidence, as published in the schema. More will come.
-pub const EVIDENCE_KINDS: [&str; 30] = [
+pub const EVIDENCE_KINDS: &[&str] = &[
     "parent-absent",
     "parent-location",
     "usual-parent",
@@ -42,6 +42,14 @@ pub const EVIDENCE_KINDS: [&str; 30] = [
     "nothing-active",
     "sampled-losses",
     "call-around",
+    "inside-requests",
+    "shared-parent",
+    "late-children",
+    "even-gaps",
+    "exchanged",
+    "encloses-siblings",
+    "unlinked-batches",
+    "sampled-requests",
 ];
 
 /// Everything one run found.

@@ -9,7 +9,7 @@
 //! Keys: `id`, `parent` (an id, `none`, or any word for a span that is not there), `trace`, `host`,
 //! `repeat` (of the whole trace), `shared`, `remote`, `local`, `link` (an id), `sdk` (a language). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
-//! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
+//! `route`, `rpc` (service/method), `queue`, `message` (an id, another one in every repetition), `batch` (a number of messages). A
 //! comment names the rules that must find something at this place; nothing else may be found
 //! anywhere. `rule: service` names the service when the finding is about another line's, `rule
 //! (cause)` the leading cause.
@@ -260,6 +260,7 @@ fn boundary(line: &Line, round: u64) -> Vec<Attribute<'static>> {
                 attributes.push(attribute("messaging.system", "broker"));
                 attributes.push(attribute("messaging.destination.name", value));
             }
+            "batch" => attributes.push(attribute("messaging.batch.message_count", value)),
             "message" => attributes.push(attribute("messaging.message.id", &format!("{value}-{round}"))),
             _ => {}
         }

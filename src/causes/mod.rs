@@ -4,12 +4,19 @@
 //! change in which language and library. To add one, write its file, add it to [`ALL`], and say in
 //! `weighing` when it applies.
 
+pub(crate) mod async_context_lost;
+pub(crate) mod consumer_loop_span;
 pub(crate) mod context_manager_missing;
 pub(crate) mod double_injection;
 pub(crate) mod header_stripped;
 pub(crate) mod hop_not_exported;
+pub(crate) mod message_batch_parent;
 pub(crate) mod message_context_missing;
+pub(crate) mod pool_callback;
 pub(crate) mod propagator_mismatch;
+pub(crate) mod span_not_activated;
+pub(crate) mod sticky_context;
+pub(crate) mod trace_id_reuse;
 mod weighing;
 
 pub use weighing::explain;
@@ -18,12 +25,19 @@ use crate::report::{Confidence, Remedy};
 
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
+    &async_context_lost::CAUSE,
+    &consumer_loop_span::CAUSE,
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,
     &header_stripped::CAUSE,
     &hop_not_exported::CAUSE,
+    &message_batch_parent::CAUSE,
     &message_context_missing::CAUSE,
+    &pool_callback::CAUSE,
     &propagator_mismatch::CAUSE,
+    &span_not_activated::CAUSE,
+    &sticky_context::CAUSE,
+    &trace_id_reuse::CAUSE,
 ];
 
 /// A reason for which context is lost.

@@ -4,6 +4,7 @@
 
 use super::Corpus;
 use super::losses::Losses;
+use super::requests::Requests;
 use crate::store::Names;
 use crate::trace::TraceView;
 
@@ -12,32 +13,38 @@ use crate::trace::TraceView;
 pub struct Deviations {
     /// Spans that are missing.
     pub losses: Losses,
+    /// Spans of services in which something is odd.
+    pub requests: Requests,
 }
 
 impl Deviations {
     /// Nothing seen yet.
     pub fn new(corpus: &Corpus, names: &Names) -> Self {
-        Self { losses: Losses::new(corpus, names) }
+        Self { losses: Losses::new(corpus, names), requests: Requests::default() }
     }
 
     /// Takes in the judged spans of one trace. `corpus` is finished.
     pub fn observe(&mut self, trace: &TraceView<'_>, corpus: &Corpus) {
         self.losses.observe(trace, corpus);
+        self.requests.observe(trace, corpus);
     }
 
     /// Takes over the samples of another, which are most of its memory: every thread would hold as much
     /// otherwise.
     pub fn drain_samples(&mut self, other: &mut Self) {
         self.losses.drain_samples(&mut other.losses);
+        self.requests.drain_samples(&mut other.requests);
     }
 
     /// Joins another.
     pub fn merge(&mut self, other: &Self) {
         self.losses.merge(&other.losses);
+        self.requests.merge(&other.requests);
     }
 
     /// Draws the conclusions, once everything is merged.
     pub fn finish(&mut self) {
         self.losses.finish();
+        self.requests.finish();
     }
 }

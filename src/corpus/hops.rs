@@ -7,6 +7,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
+use super::requests::LocalSpan;
 use super::sample::{BottomK, Hashed, hash_span};
 use crate::model::boundary::Protocol;
 use crate::model::{SpanId, SpanKind, TraceId};
@@ -48,6 +49,22 @@ impl Hashed for UnjoinedSpan {
 }
 
 impl UnjoinedSpan {
+    /// An entry span that is no root, to be paired like one.
+    pub(crate) fn of_local(span: &LocalSpan) -> Self {
+        Self {
+            hash: hash_span(span.trace_id, span.span_id),
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            operation: span.operation,
+            boundary: span.boundary,
+            identity: span.identity,
+            parent_id: span.parent_id,
+            source: span.source,
+        }
+    }
+
     /// Duration, ns; never negative.
     pub const fn duration_ns(&self) -> i64 {
         self.end_ns.saturating_sub(self.start_ns)
@@ -179,7 +196,7 @@ impl Hops {
 
     /// The kept exits that nothing answers and nothing links to, and the kept entries that are roots,
     /// each by start. What has equal times is ordered by ids.
-    pub(super) fn sides(&self, names: &Names) -> [Vec<UnjoinedSpan>; 2] {
+    pub(crate) fn sides(&self, names: &Names) -> [Vec<UnjoinedSpan>; 2] {
         let all = self.unjoined.finished().iter().copied();
         let (mut entries, mut exits): (Vec<_>, Vec<_>) =
             all.partition(|span| names.operation(span.operation).kind.is_entry());
@@ -232,7 +249,7 @@ pub(super) fn mark_answered(trace: &TraceView<'_>, answered: &mut Vec<bool>) {
 /// A hash by which whole stretches of time are kept or left out, so that both sides of a hop are in
 /// the sample together: the stretch of 8.6 s decides first, within it that of 0.27 s, within it that
 /// of 8.4 ms, and only then the span.
-fn hash_in_time(start_ns: i64, span_hash: u64) -> u64 {
+pub(super) fn hash_in_time(start_ns: i64, span_hash: u64) -> u64 {
     let stretch = |bits: u32| xxh64(&(start_ns >> bits).to_be_bytes(), u64::from(bits));
     stretch(33) & 0xffff_ff00_0000_0000
         | stretch(28) >> 24 & 0xff_ff00_0000

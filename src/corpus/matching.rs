@@ -61,7 +61,7 @@ pub struct Chance {
 }
 
 /// A probability that no run over any system should reach by chance.
-const LN_P: f64 = -13.815_510_557_964_274; // ln 1e-6
+pub(crate) const LN_P: f64 = -13.815_510_557_964_274; // ln 1e-6
 
 impl BrokenEdge {
     fn is_proven(&self) -> bool {
@@ -80,9 +80,9 @@ const TOLERANCE_NS: i64 = 1_000_000;
 
 /// Exits looked at for one entry and exit site, newest first; the rest has too many open at once for
 /// any of them to be the one.
-const LOOKED_AT: usize = 512;
+pub(crate) const LOOKED_AT: usize = 512;
 /// Candidates of one entry.
-const CANDIDATES: usize = 32;
+pub(crate) const CANDIDATES: usize = 32;
 /// Exit sites looked at for one call, those with most exits first.
 const SITES_OF_A_CALL: usize = 64;
 /// Ways in which routes with as many segments may have parameters.
@@ -116,10 +116,20 @@ struct Exits {
 /// Pairs exits and entries.
 pub(super) fn broken_edges(hops: &Hops, clocks: &ClockPairs, names: &Names) -> Vec<BrokenEdge> {
     let [exits, entries] = hops.sides(names);
+    pair_up(&exits, &entries, clocks, names)
+}
+
+/// Pairs these exits and entries, each by start.
+pub(crate) fn pair_up(
+    exits: &[UnjoinedSpan],
+    entries: &[UnjoinedSpan],
+    clocks: &ClockPairs,
+    names: &Names,
+) -> Vec<BrokenEdge> {
     if exits.is_empty() || entries.is_empty() {
         return Vec::new();
     }
-    let matching = Matching::new(&exits, &entries, clocks, names);
+    let matching = Matching::new(exits, entries, clocks, names);
     let first = matching.edges(&|_| true);
     if first.iter().all(BrokenEdge::is_proven) {
         return first;
@@ -469,21 +479,26 @@ impl<'m> Matching<'m> {
 
 /// How far entries are moved to see what chance gives, in typical openings: far enough to leave their
 /// own exit, near enough that the load is the same.
-const MOVES: [i64; 4] = [-4, -2, 2, 4];
+pub(crate) const MOVES: [i64; 4] = [-4, -2, 2, 4];
 
-fn chance(entries: u64, paired: u64, met: u64) -> Chance {
+/// `paired` of the entries were met; moved by each of [`MOVES`], `met` in all.
+pub(crate) fn chance(entries: u64, paired: u64, met: u64) -> Chance {
     // Laplace's rule of succession: what was never met could still have been.
     let expected = (met + 1) as f64 / (entries * MOVES.len() as u64 + 2) as f64;
-    let share = paired.min(entries) as f64 / entries.max(1) as f64;
+    Chance { entries, paired, expected, ln_p: ln_tail(entries, paired, expected) }
+}
+
+/// Upper bound of the natural logarithm of the probability that so many of all or more happen, each with
+/// this probability (Chernoff's bound for the binomial distribution).
+pub(crate) fn ln_tail(all: u64, happened: u64, probability: f64) -> f64 {
+    let share = happened.min(all) as f64 / all.max(1) as f64;
     let divergence = |share: f64, expected: f64| {
         if share <= 0.0 { 0.0 } else { share * (share / expected).ln() }
     };
-    let ln_p = if share > expected {
-        -(entries as f64) * (divergence(share, expected) + divergence(1.0 - share, 1.0 - expected))
-    } else {
-        0.0
-    };
-    Chance { entries, paired, expected, ln_p }
+    if share <= probability {
+        return 0.0;
+    }
+    -(all as f64) * (divergence(share, probability) + divergence(1.0 - share, 1.0 - probability))
 }
 
 /// Delays of the hops of an edge, from start to start and from end to end.
@@ -495,7 +510,7 @@ struct Typical {
 
 /// Median of a delay and its median distance from that, ns.
 #[derive(Clone, Copy, Debug, Default)]
-struct Centre {
+pub(crate) struct Centre {
     median: i64,
     spread: i64,
 }
@@ -510,7 +525,7 @@ impl Typical {
 }
 
 impl Centre {
-    fn of(mut values: Vec<i64>) -> Self {
+    pub(crate) fn of(mut values: Vec<i64>) -> Self {
         let middle = median(&mut values);
         for value in &mut values {
             *value = (*value - middle).abs();
@@ -518,14 +533,23 @@ impl Centre {
         Self { median: middle, spread: median(&mut values) }
     }
 
+    /// Where so many of the values lie closest together: the true ones, among as many false ones that lie
+    /// anywhere.
+    pub(crate) fn of_densest(mut values: Vec<i64>, many: usize) -> Self {
+        values.sort_unstable();
+        let windows = values.windows(many.clamp(1, values.len().max(1)));
+        let densest = windows.min_by_key(|window| window[window.len() - 1] - window[0]);
+        densest.map(|window| Self::of(window.to_vec())).unwrap_or_default()
+    }
+
     /// The logarithm of a distance in spreads; a spread is at least what instrumentation is off.
-    fn distance(self, value: i64) -> f64 {
+    pub(crate) fn distance(self, value: i64) -> f64 {
         let spread = self.spread.max(TOLERANCE_NS) as f64;
         ((value - self.median).unsigned_abs() as f64 / spread).ln_1p()
     }
 }
 
-fn median(values: &mut [i64]) -> i64 {
+pub(crate) fn median(values: &mut [i64]) -> i64 {
     if values.is_empty() {
         return 0;
     }

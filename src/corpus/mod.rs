@@ -4,13 +4,16 @@
 //! Everything here merges commutatively and associatively, so that threads, spilled partitions and
 //! earlier windows can be joined in any order.
 
-mod assignment;
+pub(crate) mod assignment;
 pub mod clocks;
+pub mod composition;
 pub mod deviations;
 pub mod histogram;
 pub mod hops;
+pub mod in_process;
 pub mod losses;
 pub mod matching;
+pub mod requests;
 pub mod sample;
 pub mod usual;
 
@@ -23,6 +26,7 @@ use crate::model::boundary::Protocol;
 use crate::store::{Facts, Names, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
 use clocks::ClockPairs;
+use composition::Composition;
 use hops::Hops;
 use matching::BrokenEdge;
 use sample::{BottomK, Sampled};
@@ -41,6 +45,8 @@ pub struct Corpus {
     pub span_ids: SpanIdSketch,
     /// Who answers, how long things take, when processes were seen.
     pub usual: Usual,
+    /// What requests usually consist of.
+    pub composition: Composition,
     /// Hops of which the sides lie in different traces.
     pub hops: Hops,
     broken: Vec<BrokenEdge>,
@@ -103,6 +109,7 @@ impl Corpus {
         }
         self.clocks.observe(trace);
         self.usual.observe(trace);
+        self.composition.observe(trace);
         self.hops.observe(trace);
     }
 
@@ -143,6 +150,7 @@ impl Corpus {
         }
         self.clocks.merge(other.clocks);
         self.usual.merge(other.usual);
+        self.composition.merge(other.composition);
         self.hops.merge(other.hops);
         self.span_ids.merge(&other.span_ids);
     }
@@ -152,6 +160,7 @@ impl Corpus {
         self.span_ids.sample.finish();
         self.clocks.finish();
         self.usual.finish(names);
+        self.composition.finish(names);
         self.hops.finish();
         self.broken = matching::broken_edges(&self.hops, &self.clocks, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();

@@ -2,12 +2,20 @@
 //! before it left unexplained, the surest first, so that one fault is one break: what a stage explains,
 //! no later one judges again.
 
+mod batches;
+mod contextless;
+mod crowds;
+mod exchanged_work;
+mod inactive_spans;
+mod lost_context;
+mod processes;
 mod unexported_hops;
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashSet;
 
+use self::processes::Settlement;
 use crate::analyzers::{InputAbility, Rule};
 use crate::causes::Opinion;
 use crate::corpus::Corpus;
@@ -161,7 +169,15 @@ pub struct Diagnosis {
 type Stage = fn(&Facts<'_>, &mut Explained) -> Vec<Break>;
 
 /// The stages, the surest first.
-const STAGES: &[Stage] = &[unexported_hops::breaks];
+const STAGES: &[Stage] = &[
+    crowds::breaks,
+    contextless::breaks,
+    unexported_hops::breaks,
+    batches::breaks,
+    lost_context::breaks,
+    exchanged_work::breaks,
+    inactive_spans::breaks,
+];
 
 impl Diagnosis {
     /// Runs all stages.
@@ -198,6 +214,26 @@ impl Diagnosis {
         let name = rule.name;
         self.breaks.iter().filter(move |found| found.rule == name)
     }
+}
+
+/// How many spans start inside requests, and how many would by chance. A site is named when the requests
+/// are those that lack its spans.
+fn inside_requests(lacking: Option<(&Names, SiteId)>, settled: &Settlement<'_, '_>) -> Evidence {
+    let lacking = lacking.filter(|_| settled.is_lacking);
+    Evidence::InsideRequests {
+        spans: settled.chance.entries,
+        inside: settled.chance.paired,
+        unique: settled.unique(),
+        lacking: lacking.map(|(names, site)| names.site(site).name.to_string()),
+        expected: settled.chance.expected,
+        p_exponent: (settled.chance.ln_p / std::f64::consts::LN_10).ceil() as i64,
+    }
+}
+
+/// That not all spans were compared, where it is so.
+fn sampled_requests(facts: &Facts<'_>) -> Vec<Evidence> {
+    let (kept, seen) = facts.deviations.requests.kept_of();
+    if kept < seen { vec![Evidence::SampledRequests { kept, seen }] } else { Vec::new() }
 }
 
 /// Broken hops are proven by pairing; `detached-entry` reports them.
