@@ -472,6 +472,8 @@ pub enum Evidence {
         inside: u64,
         /// Spans for which only one request comes into question.
         unique: u64,
+        /// Spans at one point of their requests, where it is that which is more than chance.
+        at_one_point: Option<u64>,
         /// The operation that the requests lack although they usually have it.
         lacking: Option<String>,
         /// Share that would be inside by chance.
@@ -720,14 +722,17 @@ impl Evidence {
                 "none of {} of {service} has a span of its process under it, and its calls are roots",
                 count(*entries, "entry span", "entry spans")
             ),
-            Self::InsideRequests { spans, inside, unique, lacking, expected, p_exponent } => {
+            Self::InsideRequests { spans, inside, unique, at_one_point, lacking, expected, p_exponent } => {
                 let request = lacking.as_ref().map_or_else(
                     || "a request of the process".to_owned(),
                     |operation| format!("a request that lacks `{operation}`"),
                 );
+                let point = at_one_point.map_or_else(String::new, |spans| {
+                    format!(" and {spans} of them at the same point of it")
+                });
                 format!(
-                    "{inside} of {} inside {request}, {unique} inside only one; moved in time, {:.1} % would \
-                     (probability by chance below 1e{p_exponent})",
+                    "{inside} of {} inside {request}, {unique} inside only one{point}; moved in time, {:.1} % \
+                     would (probability by chance below 1e{p_exponent})",
                     count(*spans, "span starts", "spans start"),
                     expected * 100.0,
                 )
@@ -826,10 +831,12 @@ impl Evidence {
             Self::OtherHopsWork { service, joined } => json!({"service": service, "joined": joined}),
             Self::PartlyJoined { joined, calls } => json!({"joined": joined, "calls": calls}),
             Self::NothingActive { service, entries } => json!({"service": service, "entries": entries}),
-            Self::InsideRequests { spans, inside, unique, lacking, expected, p_exponent } => json!({
-                "spans": spans, "inside": inside, "unique": unique, "lacking": lacking,
-                "p_exponent": p_exponent, "expected": (expected * 1e6).round() / 1e6,
-            }),
+            Self::InsideRequests { spans, inside, unique, at_one_point, lacking, expected, p_exponent } => {
+                json!({
+                    "spans": spans, "inside": inside, "unique": unique, "at_one_point": at_one_point, "lacking": lacking,
+                    "p_exponent": p_exponent, "expected": (expected * 1e6).round() / 1e6,
+                })
+            }
             Self::SharedParent { spans, parents, cover_ns, request_ns, is_missing } => json!({
                 "spans": spans, "parents": parents, "cover_ns": cover_ns, "request_ns": request_ns,
                 "is_missing": is_missing,

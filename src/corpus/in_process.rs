@@ -1,6 +1,8 @@
 //! What belongs to one request inside one process: the entry span, and what hangs below it without
 //! leaving the process.
 
+use std::cmp::Reverse;
+
 use crate::model::SpanKind;
 use crate::store::{Facts, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
@@ -21,7 +23,7 @@ pub(super) struct LocalSpans {
     /// By record: index of the entry span of its request.
     entries: Vec<u32>,
     path: Vec<u32>,
-    /// Parent and child of one process, the child no entry; by parent, then start.
+    /// Parent and child of one process, the child no entry; by parent, then start, the longest first.
     pub(super) children: Vec<(u32, u32)>,
 }
 
@@ -40,7 +42,10 @@ impl LocalSpans {
             }
         }
         let start = |index: u32| trace.spans[index as usize].start_ns();
-        self.children.sort_unstable_by_key(|(parent, child)| (*parent, start(*child), *child));
+        // Of equal starts the longer span comes first: JS SDKs start spans on whole ms, and what encloses
+        // another then starts with it.
+        let end = |index: u32| Reverse(trace.spans[index as usize].end_ns());
+        self.children.sort_unstable_by_key(|(parent, child)| (*parent, start(*child), end(*child), *child));
     }
 
     /// Up to the entry span, or to a span that was met before: a circle of parents ends there.

@@ -42,7 +42,7 @@ fn of_service(
     }
     let all = settle_all(facts, explained, &empty);
     // Jobs of a scheduler beside the probes of an orchestrator are roots and empty requests as well.
-    if all.chance.ln_p >= LN_P || all.chance.paired * 2 < all.chance.entries {
+    if all.chance.ln_p >= LN_P || all.inside * 2 < all.chance.entries {
         return None;
     }
     let entries = empty.iter().map(|process| process.requests.len() as u64).sum();

@@ -10,9 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use super::processes::{
-    Gaps, LN_P_BALANCED, Placed, Process, Request, SITES_COMPARED, Typical, by_service, damaged,
-};
+use super::processes::{LN_P_BALANCED, Placed, Process, Request, SITES_COMPARED, by_service, damaged};
+use super::surroundings::{Gaps, Typical};
 use super::{Break, Damaged, Explained, Facts, Place, sampled_requests};
 use crate::causes::{Opinion, pool_callback};
 use crate::corpus::assignment::{Candidate, assign};
@@ -270,6 +269,7 @@ impl<'r> Exchange<'_, 'r> {
             span: spans[left].1,
             home: Some(self.requests[home].request),
             candidates: candidates[left],
+            is_clear: true,
         });
         placed.map(|placed| damaged(facts, &placed)).collect()
     }

@@ -9,6 +9,7 @@ mod exchanged_work;
 mod inactive_spans;
 mod lost_context;
 mod processes;
+mod surroundings;
 mod unexported_hops;
 
 use std::collections::BTreeMap;
@@ -222,8 +223,9 @@ fn inside_requests(lacking: Option<(&Names, SiteId)>, settled: &Settlement<'_, '
     let lacking = lacking.filter(|_| settled.is_lacking);
     Evidence::InsideRequests {
         spans: settled.chance.entries,
-        inside: settled.chance.paired,
+        inside: settled.inside,
         unique: settled.unique(),
+        at_one_point: settled.is_at_one_point.then_some(settled.chance.paired),
         lacking: lacking.map(|(names, site)| names.site(site).name.to_string()),
         expected: settled.chance.expected,
         p_exponent: (settled.chance.ln_p / std::f64::consts::LN_10).ceil() as i64,

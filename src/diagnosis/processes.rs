@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use super::surroundings::{Around, Gaps, Points, Typical};
 use super::{Damaged, Explained, Facts};
 use crate::corpus::assignment::{Candidate, assign};
 use crate::corpus::composition::TOLERANCE_NS;
 use crate::corpus::in_process::RequestKind;
-use crate::corpus::matching::{CANDIDATES, Centre, Chance, LN_P, LOOKED_AT, MOVES, chance, ln_tail, median};
+use crate::corpus::matching::{CANDIDATES, Chance, LN_P, LOOKED_AT, MOVES, chance, ln_tail, median};
 use crate::corpus::requests::{LocalSpan, ParentPlace};
 use crate::finding::ProposedParent;
 use crate::model::{SpanId, TraceId};
@@ -121,12 +122,20 @@ pub(super) struct Placed<'p, 'r> {
     pub(super) home: Option<&'p Request<'r>>,
     /// Requests that come into question.
     pub(super) candidates: u32,
+    /// The second best request fits at most half as well.
+    pub(super) is_clear: bool,
 }
 
 /// Where spans of one site belong.
 pub(super) struct Settlement<'p, 'r> {
     pub(super) placed: Vec<Placed<'p, 'r>>,
+    /// Spans that start inside such a request.
+    pub(super) inside: u64,
+    /// Against which these spans beat chance: either that so many are inside, or that so many are at the
+    /// same point of their request.
     pub(super) chance: Chance,
+    /// The spans are at the same point of their requests more often than by chance.
+    pub(super) is_at_one_point: bool,
     /// The requests come from those that lack such a span although their kind usually has it.
     pub(super) is_lacking: bool,
     /// The kind of the requests, where they are of one kind.
@@ -140,8 +149,8 @@ pub(super) struct Settlement<'p, 'r> {
 const INSIDE: f64 = 0.9;
 
 impl Settlement<'_, '_> {
-    fn inside(&self) -> f64 {
-        self.chance.paired as f64 / self.chance.entries.max(1) as f64
+    fn share_inside(&self) -> f64 {
+        self.inside as f64 / self.chance.entries.max(1) as f64
     }
 
     /// Whether nearly all of the spans got a request, and nearly all requests a span: an unrelated job is
@@ -153,7 +162,7 @@ impl Settlement<'_, '_> {
 
     /// Whether nearly all of the spans are inside such requests.
     pub(super) fn is_whole(&self) -> bool {
-        self.inside() >= INSIDE
+        self.share_inside() >= INSIDE
     }
 
     /// The damaged spans: all, when nearly all were placed, else those that were.
@@ -169,18 +178,23 @@ impl Settlement<'_, '_> {
     }
 }
 
+/// Requests among which times decide well: with more open at once, several fit about as well.
+const FEW_CANDIDATES: u32 = 3;
+
 /// A span with the parent that it should have: one of its usual parent's site in the request, else the
 /// entry span.
 pub(super) fn damaged(facts: &Facts<'_>, placed: &Placed<'_, '_>) -> Damaged {
     let names = facts.names;
     let site = names.site_of(placed.span.operation);
-    let parent = placed.home.map(|home| {
+    // Of many that fit about as well, none is proposed.
+    let home = placed.home.filter(|_| placed.candidates <= FEW_CANDIDATES || placed.is_clear);
+    let parent = home.map(|home| {
         let usual = facts.corpus.usual_parent(site).map(|(parent, _)| parent);
         let mut spans = home.spans.iter().copied();
         let parent = spans.find(|span| Some(names.site_of(span.operation)) == usual).unwrap_or(home.entry);
         let confidence = match placed.candidates {
             1 => Confidence::High,
-            2 | 3 => Confidence::Medium,
+            2..=FEW_CANDIDATES => Confidence::Medium,
             _ => Confidence::Low,
         };
         ProposedParent { trace_id: parent.trace_id, span_id: parent.span_id, confidence }
@@ -214,7 +228,7 @@ pub(super) fn settle<'p, 'r>(
     };
     let lacking = place(facts.names, site, strays, &is_lacking);
     let ln_p = if lacking.is_balanced() { LN_P_BALANCED } else { LN_P };
-    if lacking.chance.ln_p < ln_p && lacking.inside() >= 0.5 {
+    if lacking.chance.ln_p < ln_p && lacking.share_inside() >= 0.5 {
         return Some(Settlement { is_lacking: true, ..lacking });
     }
     best_kind(facts, site, strays)
@@ -259,7 +273,7 @@ fn kinds_around(names: &Names, strays: &[Strays<'_, '_>]) -> BTreeSet<RequestKin
     let mut kinds = BTreeSet::new();
     let mut left = few;
     for strays in strays {
-        let homes = Homes::new(names, SiteId::MAX, strays.process, 0, &|_| true);
+        let homes = Homes::new(strays.process, 0, &|_| true);
         for span in strays.spans.iter().take(left) {
             let open = homes.open_at(span.start_ns);
             kinds.extend(open.map(|number| homes.requests[number].entry.kind(names)));
@@ -277,24 +291,37 @@ pub(super) fn place<'p, 'r>(
     is_home: &dyn Fn(&Request<'r>) -> bool,
 ) -> Settlement<'p, 'r> {
     let overhang_ns = overhang_ns(names, site, strays);
-    let (mut inside, mut met, mut all, mut count) = (0, 0, 0, 0);
+    let (mut all, mut inside, mut met, mut homes_in_all) = (0, 0, 0, 0);
+    let mut points = Points::default();
     let mut placed = Vec::new();
     for strays in strays {
-        let homes = Homes::new(names, site, strays.process, overhang_ns, is_home);
+        let homes = Homes::new(strays.process, overhang_ns, is_home);
         let step_ns = homes.typical_ns();
-        count += homes.requests.len() as u64;
+        homes_in_all += homes.requests.len() as u64;
         all += strays.spans.len() as u64;
-        for span in &strays.spans {
-            let meets = |times: &&i64| {
-                homes.open_at(span.start_ns + step_ns.saturating_mul(**times)).next().is_some()
-            };
-            met += MOVES.iter().filter(meets).count() as u64;
-        }
-        let own = homes.assign(names, site, strays);
-        inside += own.iter().filter(|placed| placed.candidates > 0).count() as u64;
-        placed.extend(own);
+        let is_other = |span: &LocalSpan| names.site_of(span.operation) != site;
+        let mut gaps = FxHashMap::default();
+        let own = homes.around(&strays.spans, 0, &is_other, &mut gaps);
+        let moved = MOVES
+            .map(|times| homes.around(&strays.spans, step_ns.saturating_mul(times), &is_other, &mut gaps));
+        let meets =
+            |around: &[Vec<(usize, Around)>]| around.iter().filter(|open| !open.is_empty()).count() as u64;
+        inside += meets(&own);
+        met += moved.iter().map(|moved| meets(moved)).sum::<u64>();
+        points.add(&own, &moved);
+        placed.extend(homes.assign(names, site, strays, &own));
     }
-    Settlement { placed, chance: chance(all, inside, met), is_lacking: false, kind: None, homes: count }
+    let (inside, at_one_point) = (chance(all, inside, met), points.chance(all));
+    let is_at_one_point = at_one_point.ln_p < inside.ln_p;
+    Settlement {
+        placed,
+        inside: inside.paired,
+        chance: if is_at_one_point { at_one_point } else { inside },
+        is_at_one_point,
+        is_lacking: false,
+        kind: None,
+        homes: homes_in_all,
+    }
 }
 
 /// How long after the end of their request spans of a site start where they have a parent, at most, ns.
@@ -315,13 +342,7 @@ struct Homes<'p, 'r> {
 }
 
 impl<'p, 'r> Homes<'p, 'r> {
-    fn new(
-        names: &Names,
-        site: SiteId,
-        process: &'p Process<'r>,
-        overhang_ns: i64,
-        is_home: &dyn Fn(&Request<'r>) -> bool,
-    ) -> Self {
+    fn new(process: &'p Process<'r>, overhang_ns: i64, is_home: &dyn Fn(&Request<'r>) -> bool) -> Self {
         let requests: Vec<&'p Request<'r>> =
             process.requests.iter().filter(|request| is_home(request)).collect();
         let longest_ns = requests.iter().map(|request| request.entry.duration_ns()).max().unwrap_or(0);
@@ -344,152 +365,89 @@ impl<'p, 'r> Homes<'p, 'r> {
         )
     }
 
-    fn assign(&self, names: &Names, site: SiteId, strays: &Strays<'_, 'r>) -> Vec<Placed<'p, 'r>> {
-        let open: Vec<Vec<usize>> =
-            strays.spans.iter().map(|span| self.open_at(span.start_ns).take(CANDIDATES).collect()).collect();
-        let is_other = |span: &LocalSpan| names.site_of(span.operation) != site;
-        let mut gaps: FxHashMap<usize, Gaps> = FxHashMap::default();
-        for number in open.iter().flatten() {
-            gaps.entry(*number).or_insert_with(|| Gaps::of(self.requests[*number], &is_other));
-        }
-        let twins = Typical::of_twins(names, site, &strays.process.requests);
-        let typical = if twins.is_known() {
-            twins
+    /// For each span, moved in time, the requests that are open when it starts, and what is around it there.
+    fn around(
+        &self,
+        spans: &[&LocalSpan],
+        by_ns: i64,
+        counts: &dyn Fn(&LocalSpan) -> bool,
+        gaps: &mut FxHashMap<usize, Gaps>,
+    ) -> Vec<Vec<(usize, Around)>> {
+        let around = spans.iter().map(|span| {
+            let span = span.moved(by_ns);
+            let open = self.open_at(span.start_ns).take(CANDIDATES);
+            open.map(|number| {
+                let gaps = gaps.entry(number).or_insert_with(|| Gaps::of(self.requests[number], counts));
+                (number, gaps.around(&span))
+            })
+            .collect()
+        });
+        around.collect()
+    }
+
+    /// The assignment of least cost: first by what is typical for all places that come into question, then
+    /// by what is for those that were chosen.
+    fn assign(
+        &self,
+        names: &Names,
+        site: SiteId,
+        strays: &Strays<'_, 'r>,
+        open: &[Vec<(usize, Around)>],
+    ) -> Vec<Placed<'p, 'r>> {
+        let mut typical = if strays.spans.len() >= SPANS_NEEDED {
+            let all: Vec<Around> = open.iter().flatten().map(|(_, around)| *around).collect();
+            Typical::of_densest(&all, strays.spans.len())
         } else {
-            let places = strays.spans.iter().zip(&open);
-            let around = places.flat_map(|(span, open)| open.iter().map(|home| gaps[home].around(span)));
-            Typical::of_densest(&around.collect::<Vec<_>>(), strays.spans.len())
+            Typical::of_twins(names, site, &strays.process.requests)
         };
-        let mut possible = Vec::new();
-        for (left, (span, open)) in strays.spans.iter().zip(&open).enumerate() {
-            possible.extend(open.iter().map(|right| Candidate {
-                left: left as u32,
-                right: *right as u32,
-                cost: typical.cost(gaps[right].around(span)),
-            }));
+        let mut homes: FxHashMap<u32, u32> = FxHashMap::default();
+        for _ in 0..ROUNDS {
+            let mut possible = Vec::new();
+            for (left, open) in (0..).zip(open) {
+                let candidates = open.iter().map(|(home, around)| Candidate {
+                    left,
+                    right: *home as u32,
+                    cost: typical.cost(*around),
+                });
+                possible.extend(candidates);
+            }
+            homes = assign(&possible, strays.spans.len(), self.requests.len()).into_iter().collect();
+            let chosen: Vec<Around> = (0..)
+                .zip(open)
+                .flat_map(|(left, open)| {
+                    let home = homes.get(&left).copied();
+                    open.iter().filter(move |(number, _)| Some(*number as u32) == home)
+                })
+                .map(|(_, around)| *around)
+                .collect();
+            if chosen.len() < SPANS_NEEDED {
+                break;
+            }
+            typical = Typical::of(&chosen);
         }
-        let assigned = assign(&possible, strays.spans.len(), self.requests.len());
-        let homes: FxHashMap<u32, u32> = assigned.into_iter().collect();
-        let placed = strays.spans.iter().zip(&open).enumerate().map(|(number, (span, open))| Placed {
+        let placed = (0..).zip(&strays.spans).zip(open).map(|((number, span), open)| Placed {
             span,
-            home: homes.get(&(number as u32)).map(|home| self.requests[*home as usize]),
+            home: homes.get(&number).map(|home| self.requests[*home as usize]),
             candidates: open.len() as u32,
+            is_clear: is_clear(&typical, open, homes.get(&number).copied()),
         });
         placed.collect()
     }
 }
 
-/// When the spans of a request end and start: work that is missing has left a hole between them.
-pub(super) struct Gaps {
-    /// Ends of leaf spans, and the start of the request.
-    ends: Vec<i64>,
-    /// Starts of leaf spans, and the end of the request.
-    starts: Vec<i64>,
+/// Whether the chosen request fits twice as well as any other: costs are logarithms.
+fn is_clear(typical: &Typical, open: &[(usize, Around)], home: Option<u32>) -> bool {
+    let is_home = |number: usize| Some(number as u32) == home;
+    let costs = |wanted: bool| {
+        let places = open.iter().filter(move |(number, _)| is_home(*number) == wanted);
+        places.map(|(_, around)| typical.cost(*around)).fold(f64::INFINITY, f64::min)
+    };
+    costs(true) + std::f64::consts::LN_2 <= costs(false)
 }
 
-/// What is around a span in a request.
-#[derive(Clone, Copy)]
-pub(super) struct Around {
-    /// How long before its start something else ended, ns.
-    before_ns: i64,
-    /// How long after its end something else starts, ns. Negative where nothing does.
-    after_ns: i64,
-    /// Leaf spans at the same time.
-    beside: i64,
-}
-
-impl Gaps {
-    /// Between those spans of a request that count.
-    pub(super) fn of(request: &Request<'_>, counts: &dyn Fn(&LocalSpan) -> bool) -> Self {
-        let spans = || request.spans.iter().filter(|span| span.is_leaf && counts(span));
-        let mut ends: Vec<i64> = spans().map(|span| span.end_ns).collect();
-        ends.push(request.entry.start_ns);
-        ends.sort_unstable();
-        let mut starts: Vec<i64> = spans().map(|span| span.start_ns).collect();
-        starts.push(request.entry.end_ns);
-        starts.sort_unstable();
-        Self { ends, starts }
-    }
-
-    /// What is around a span.
-    pub(super) fn around(&self, span: &LocalSpan) -> Around {
-        let ended = self.ends.partition_point(|end| *end <= span.start_ns + TOLERANCE_NS);
-        let before = ended.checked_sub(1).map_or(self.ends[0], |last| self.ends[last]);
-        let started = self.starts.partition_point(|start| *start < span.end_ns - TOLERANCE_NS);
-        let after = self.starts.get(started).or(self.starts.last()).copied().unwrap_or(span.end_ns);
-        Around {
-            before_ns: span.start_ns - before,
-            after_ns: after - span.end_ns,
-            // The start of the request is among the ends.
-            beside: started as i64 + 1 - ended as i64,
-        }
-    }
-}
-
-/// What is usual around the spans of a site.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Typical {
-    before: Centre,
-    after: Centre,
-    beside: i64,
-    known: usize,
-}
-
-/// Examples that make something typical.
-const EXAMPLES_NEEDED: usize = 5;
-
-impl Typical {
-    /// From spans of the site that are where they belong.
-    pub(super) fn of_twins(names: &Names, site: SiteId, requests: &[Request<'_>]) -> Self {
-        let is_twin = |span: &LocalSpan| names.site_of(span.operation) == site;
-        let mut around = Vec::new();
-        for request in requests.iter().filter(|request| request.count(names, site) == 1) {
-            let gaps = Gaps::of(request, &|span| !is_twin(span));
-            around.extend(request.spans.iter().filter(|span| is_twin(span)).map(|span| gaps.around(span)));
-        }
-        Self::of(&around)
-    }
-
-    fn of(around: &[Around]) -> Self {
-        Self {
-            before: Centre::of(around.iter().map(|around| around.before_ns).collect()),
-            after: Centre::of(around.iter().map(|around| around.after_ns).collect()),
-            beside: median(&mut around.iter().map(|around| around.beside).collect::<Vec<_>>()),
-            known: around.len(),
-        }
-    }
-
-    /// From all places that come into question for so many spans: what is around the true ones is alike.
-    fn of_densest(around: &[Around], spans: usize) -> Self {
-        let many = spans / 2 + 1;
-        Self {
-            before: Centre::of_densest(around.iter().map(|around| around.before_ns).collect(), many),
-            after: Centre::of_densest(around.iter().map(|around| around.after_ns).collect(), many),
-            ..Self::of(around)
-        }
-    }
-
-    /// How far what is around a span is from the usual, in spreads; it grows slowly.
-    pub(super) fn cost(&self, around: Around) -> f64 {
-        self.before.distance(around.before_ns) + self.cost_after_waiting(around)
-    }
-
-    /// The same for a span that waited before it started.
-    pub(super) fn cost_after_waiting(&self, around: Around) -> f64 {
-        let beside = (around.beside - self.beside).unsigned_abs() as f64;
-        self.after.distance(around.after_ns) + beside.ln_1p()
-    }
-
-    /// Whether something follows a span as soon as it usually does, to within three spreads.
-    pub(super) fn is_followed_as_usual(&self, around: Around) -> bool {
-        self.after.distance(around.after_ns) <= 4.0_f64.ln()
-    }
-
-    /// Whether enough is known.
-    pub(super) const fn is_known(&self) -> bool {
-        self.known >= EXAMPLES_NEEDED
-    }
-}
+/// Assignments after each of which it is known better what is typical. The first one is right in most
+/// cases, and a third one hardly changes the second.
+const ROUNDS: usize = 2;
 
 /// The share of gaps between independent arrivals that lies within a fifth of their median: the gaps are
 /// exponentially distributed, and 2^-0.8 - 2^-1.2 is 0.139.
