@@ -48,7 +48,12 @@ impl Analyzer for MisattributedSpan {
     }
 
     fn not_possible(&self, case: &Case<'_>) -> Vec<CheckNotPossible> {
-        case.without_instances(RULE.name)
+        let links = case.lacking(
+            RULE.name,
+            |capabilities| !capabilities.links,
+            "batches of messages are not judged: without links, those that are linked look like the others",
+        );
+        case.without_instances(RULE.name).into_iter().chain(links).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::processes::{Process, by_service, damaged_span};
-use super::{Break, Damaged, Explained, Facts, Place, sampled_requests};
+use super::{Break, Damaged, Explained, Facts, Place, sampled_requests, tells_links};
 use crate::causes::{Opinion, message_batch_parent};
 use crate::corpus::composition::TOLERANCE_NS;
 use crate::corpus::hops::UnjoinedSpan;
@@ -16,6 +16,9 @@ use crate::store::SiteId;
 
 /// Finds them.
 pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break> {
+    if !tells_links(facts) {
+        return Vec::new();
+    }
     let rows = facts.deviations.requests.by_process();
     let processes = Process::all(&rows, explained);
     let mut sites: BTreeMap<SiteId, Vec<Batch<'_>>> = BTreeMap::new();

@@ -2,7 +2,8 @@
 //! a child.
 
 use super::processes::{
-    Placed, Process, Request, SITES_COMPARED, Settlement, Strays, by_service, damaged, is_stray_root, place,
+    Placed, Process, Request, SITES_COMPARED, Settlement, Strays, are_receivers, by_service, damaged,
+    is_stray_root, place,
 };
 use super::{Break, Damaged, Explained, Facts, Place};
 use crate::causes::{Opinion, context_manager_missing};
@@ -38,6 +39,10 @@ fn of_service(
         process.spans.iter().filter(|span| is_stray_root(span, explained)).count()
     };
     if empty.iter().all(|process| roots(process) == 0) {
+        return None;
+    }
+    // A worker that does nothing but wait for messages has roots and empty requests as well.
+    if are_receivers(&strays(explained, &empty, &|_| true)) {
         return None;
     }
     let all = settle_all(facts, explained, &empty);

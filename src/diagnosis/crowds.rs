@@ -2,7 +2,7 @@
 //! active, a loop that consumes inside one span, and connections and timers that keep the context in
 //! which they were made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
@@ -215,8 +215,16 @@ fn strays<'p, 'r>(groups: &[&Group<'p, 'r>], is_wanted: impl Fn(&LocalSpan) -> b
 
 /// Children that start long after the request of their parent, because it was the first.
 fn sticky(facts: &Facts<'_>, request_ns: i64, groups: &[Group<'_, '_>]) -> Vec<Break> {
+    let stuck = groups.iter().filter(|group| is_sticky(facts, request_ns, group));
+    let stuck: BTreeSet<SiteId> = stuck.map(|group| group.site).collect();
+    // What is stuck under one parent is so under others that ended too recently to tell.
+    let is_like = |group: &&Group<'_, '_>| {
+        stuck.contains(&group.site)
+            && group.has_parent()
+            && group.spans.iter().any(|span| is_after_parent(span))
+    };
     let mut sites: BTreeMap<SiteId, Vec<&Group<'_, '_>>> = BTreeMap::new();
-    for group in groups.iter().filter(|group| is_sticky(facts, request_ns, group)) {
+    for group in groups.iter().filter(is_like) {
         sites.entry(group.site).or_default().push(group);
     }
     let sites = sites.into_iter().take(SITES_COMPARED);
@@ -262,18 +270,24 @@ fn found_sticky(facts: &Facts<'_>, site: SiteId, groups: &[&Group<'_, '_>]) -> O
             "What was set up inside one request keeps its context: the work of later requests hangs on the \
              span of the first, and they lack it.",
         ),
-        // A parent that queued its own jobs has late children too, but they come one after the other.
-        None if strays.iter().all(is_timer) => (
-            groups
-                .iter()
-                .flat_map(|group| &group.spans)
-                .map(|span| damaged_span(facts.names, span, None))
-                .collect(),
-            vec![Evidence::EvenGaps { spans: late().count() as u64, gap_ns: typical_gap_ns(groups) }],
-            "A timer that was started inside a request keeps its context: the trace of that request never \
-             ends.",
-        ),
-        None => return None,
+        None => {
+            // A parent that queued its own jobs has late children too, but they come one after the other.
+            let both = groups.iter().copied().zip(&strays);
+            let timers: Vec<&Group<'_, '_>> =
+                both.filter(|(_, strays)| is_timer(strays)).map(|(group, _)| group).collect();
+            if timers.is_empty() {
+                return None;
+            }
+            let spans = timers.iter().flat_map(|group| &group.spans);
+            let spans: Vec<Damaged> = spans.map(|span| damaged_span(facts.names, span, None)).collect();
+            let gaps = Evidence::EvenGaps { spans: spans.len() as u64, gap_ns: typical_gap_ns(&timers) };
+            (
+                spans,
+                vec![gaps],
+                "A timer that was started inside a request keeps its context: the trace of that request \
+                 never ends.",
+            )
+        }
     };
     let parent = site_of_parent(facts, groups[0]);
     let rate = Some(rate(spans.len() as u64, facts.corpus.profile(site).spans, RateUnit::Spans));
@@ -335,7 +349,7 @@ impl Crowd {
         distinct.sort_unstable();
         distinct.dedup();
         let all = distinct.iter().map(|site| facts.corpus.profile(*site).spans).sum();
-        let parents: std::collections::BTreeSet<_> = groups.iter().map(|group| group.parent).collect();
+        let parents: BTreeSet<_> = groups.iter().map(|group| group.parent).collect();
         let confidence = Confidence::High;
         Break {
             rule: self.rule,

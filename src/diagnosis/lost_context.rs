@@ -8,7 +8,7 @@ use super::processes::{
     Process, SITES_COMPARED, SPANS_NEEDED, Settlement, Strays, are_receivers, by_service, is_periodic,
     is_stray_root, settle,
 };
-use super::{Break, Explained, Facts, Place, inside_requests};
+use super::{Break, Explained, Facts, Place, inside_requests, tells_links};
 use crate::causes::{Opinion, async_context_lost};
 use crate::finding::{Evidence, label, rate, side};
 use crate::report::{Confidence, RateUnit, Severity};
@@ -51,7 +51,8 @@ fn found(facts: &Facts<'_>, site: SiteId, strays: &[Strays<'_, '_>]) -> Option<B
     let spans = settled.damaged(facts);
     let profile = facts.corpus.profile(site);
     let usual = facts.corpus.usual_parent(site);
-    let confidence = if settled.is_lacking { Confidence::High } else { Confidence::Medium };
+    let is_sure = settled.is_lacking && tells_links(facts);
+    let confidence = if is_sure { Confidence::High } else { Confidence::Medium };
     let mut support = Vec::new();
     if let Some((parent, joined)) = usual {
         let parent = label(&side(names, parent));

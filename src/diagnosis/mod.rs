@@ -232,6 +232,11 @@ fn inside_requests(lacking: Option<(&Names, SiteId)>, settled: &Settlement<'_, '
     }
 }
 
+/// Whether all inputs keep span links: without them, what is linked on purpose looks lost.
+fn tells_links(facts: &Facts<'_>) -> bool {
+    facts.inputs.iter().all(|input| input.capabilities.links)
+}
+
 /// That not all spans were compared, where it is so.
 fn sampled_requests(facts: &Facts<'_>) -> Vec<Evidence> {
     let (kept, seen) = facts.deviations.requests.kept_of();
