@@ -798,7 +798,9 @@ impl Evidence {
             Self::SiblingPlaces { places } => json!({"places": places}),
             Self::ShadowOfParent { longest_ns } => json!({"longest_ns": longest_ns}),
             Self::SeenAt { operations, others } => json!({"operations": operations, "others": others}),
-            Self::SampledLosses { kept, seen } => json!({"kept": kept, "seen": seen}),
+            Self::SampledLosses { kept, seen } | Self::SampledRequests { kept, seen } => {
+                json!({"kept": kept, "seen": seen})
+            }
             Self::CallAround { orphans } => json!({"orphans": orphans}),
             Self::Copies { ids, extra, spans } => json!({"ids": ids, "extra": extra, "spans": spans}),
             Self::CopiesDiffer { ids } => json!({"ids": ids}),
@@ -855,7 +857,6 @@ impl Evidence {
             Self::UnlinkedBatches { batches, messages, unanswered } => {
                 json!({"batches": batches, "messages": messages, "unanswered": unanswered})
             }
-            Self::SampledRequests { kept, seen } => json!({"kept": kept, "seen": seen}),
             Self::BackendWarning { warning } => json!({"warning": warning}),
             Self::AgreeingClocks { clocks } => json!({"clocks": clocks}),
         };

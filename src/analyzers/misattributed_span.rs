@@ -99,23 +99,18 @@ shop  POST /orders  server  5000..5060  repeat=20
 
     #[test]
     fn a_timer_that_is_started_in_a_request_is_found() {
-        let ticks: String = (1..=12)
-            .map(|tick| format!("  shop  refresh  internal  {0}..{1}\n", tick * 500, tick * 500 + 3))
+        let ticks: Vec<String> = (1..=12)
+            .map(|tick| format!("  shop  refresh  internal  {0}..{1}", tick * 500, tick * 500 + 3))
             .collect();
-        check(
-            &format!(
-                "
+        let ticks = ticks.join("\n").replacen("503", "503  // misattributed-span (sticky-context)", 1);
+        check(&format!(
+            "
 shop  GET /cart  server  0..60
 {ticks}
-shop  GET /cart  server  10000..10060  repeat=20   // misattributed-span (sticky-context)
+
+shop  GET /cart  server  10000..10060  repeat=20
 "
-            )
-            .replace(
-                "refresh  internal  500..503",
-                "refresh  internal  500..503  // misattributed-span (sticky-context)",
-            )
-            .replace("repeat=20   // misattributed-span (sticky-context)", "repeat=20"),
-        );
+        ));
     }
 
     #[test]

@@ -56,13 +56,15 @@ mod tests {
 
     #[test]
     fn a_long_job_is_silent() {
-        let steps: String = (0..20)
-            .map(|step| format!("  report  step  internal  {0}..{1}\n", step * 3_700, step * 3_700 + 900))
+        let steps: Vec<String> = (0..20)
+            .map(|step| format!("  report  step  internal  {0}..{1}", step * 3_700, step * 3_700 + 900))
             .collect();
+        let steps = steps.join("\n");
         check(&format!(
             "
 report  job  internal  0..74000
 {steps}
+
 report  GET /healthz  server  5000..5002  repeat=8
 "
         ));

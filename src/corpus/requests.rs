@@ -12,7 +12,7 @@ use super::in_process::{
 };
 use super::sample::{BottomK, Hashed, hash_span};
 use crate::model::{SpanId, SpanKind, TraceId};
-use crate::store::{Facts, Names, OperationId, SiteId};
+use crate::store::{Facts, Names, OperationId, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
 
 /// Spans kept in all, some 36 MB. Below, nothing is left out.
@@ -185,7 +185,7 @@ impl Requests {
         // The spans of a request are kept or left out together; what starts after it is by itself.
         let time_ns = entry
             .filter(|entry| span.start_ns() <= entry.end_ns())
-            .map_or_else(|| span.start_ns(), |entry| entry.start_ns());
+            .map_or_else(|| span.start_ns(), SpanRecord::start_ns);
         let hash = hash_in_time(time_ns, hash_span(trace.trace_id, span.span_id()));
         if !self.spans.wants(hash) {
             return;
@@ -197,14 +197,14 @@ impl Requests {
             trace_id: trace.trace_id,
             span_id: span.span_id(),
             parent_id: span.parent_id(),
-            entry: entry.map(|entry| entry.span_id()),
+            entry: entry.map(SpanRecord::span_id),
             resource: resource(trace, index),
             operation: span.operation,
             boundary: row.map_or(NO_BOUNDARY, |row| row.boundary),
             identity: row.map_or(0, |row| row.identity),
             start_ns: span.start_ns(),
             end_ns: span.end_ns(),
-            parent_end_ns: parent.map(|parent| parent.end_ns()),
+            parent_end_ns: parent.map(SpanRecord::end_ns),
             source: span.source,
             unlinked: row
                 .map_or(0, |row| row.batch.saturating_sub((trace.partition.links(span).len() as u32).max(1))),

@@ -88,17 +88,14 @@ impl<'f> Producers<'f> {
         let end = all.partition_point(|producer| producer.start_ns <= before);
         let wanted = batch.messages() - 1;
         let is_free = |producer: &&UnjoinedSpan| !self.taken.contains(&(producer.trace_id, producer.span_id));
-        let found: Vec<UnjoinedSpan> = match batch.consumer.parent_end_ns {
-            Some(first) => {
-                let from = all.partition_point(|producer| producer.end_ns < first - TOLERANCE_NS).min(end);
-                all[from..end].iter().filter(is_free).take(wanted).copied().collect()
-            }
-            None => {
-                let last = all[..end].iter().rev().take(LOOKED_AT).filter(is_free).take(wanted);
-                let mut last: Vec<UnjoinedSpan> = last.copied().collect();
-                last.reverse();
-                last
-            }
+        let found: Vec<UnjoinedSpan> = if let Some(first) = batch.consumer.parent_end_ns {
+            let from = all.partition_point(|producer| producer.end_ns < first - TOLERANCE_NS).min(end);
+            all[from..end].iter().filter(is_free).take(wanted).copied().collect()
+        } else {
+            let last = all[..end].iter().rev().take(LOOKED_AT).filter(is_free).take(wanted);
+            let mut last: Vec<UnjoinedSpan> = last.copied().collect();
+            last.reverse();
+            last
         };
         self.taken.extend(found.iter().map(|producer| (producer.trace_id, producer.span_id)));
         found

@@ -47,7 +47,7 @@ struct Group<'p, 'r> {
     spans: Vec<&'r LocalSpan>,
 }
 
-impl<'r> Group<'_, 'r> {
+impl Group<'_, '_> {
     fn kind(&self, names: &Names) -> SpanKind {
         names.site(self.site).kind
     }
@@ -263,31 +263,27 @@ fn found_sticky(facts: &Facts<'_>, site: SiteId, groups: &[&Group<'_, '_>]) -> O
         parents: groups.len() as u64,
         longest_ns: late().filter_map(latest).max().unwrap_or(0),
     };
-    let (spans, support, message) = match &settled {
-        Some(settled) => (
+    let (spans, support, message) = if let Some(settled) = &settled {
+        (
             settled.damaged(facts),
-            vec![inside_requests(Some((facts.names, site)), settled)],
+            inside_requests(Some((facts.names, site)), settled),
             "What was set up inside one request keeps its context: the work of later requests hangs on the \
              span of the first, and they lack it.",
-        ),
-        None => {
-            // A parent that queued its own jobs has late children too, but they come one after the other.
-            let both = groups.iter().copied().zip(&strays);
-            let timers: Vec<&Group<'_, '_>> =
-                both.filter(|(_, strays)| is_timer(strays)).map(|(group, _)| group).collect();
-            if timers.is_empty() {
-                return None;
-            }
-            let spans = timers.iter().flat_map(|group| &group.spans);
-            let spans: Vec<Damaged> = spans.map(|span| damaged_span(facts.names, span, None)).collect();
-            let gaps = Evidence::EvenGaps { spans: spans.len() as u64, gap_ns: typical_gap_ns(&timers) };
-            (
-                spans,
-                vec![gaps],
-                "A timer that was started inside a request keeps its context: the trace of that request \
-                 never ends.",
-            )
+        )
+    } else {
+        // A parent that queued its own jobs has late children too, but they come one after the other.
+        let both = groups.iter().copied().zip(&strays);
+        let timers: Vec<&Group<'_, '_>> =
+            both.filter(|(_, strays)| is_timer(strays)).map(|(group, _)| group).collect();
+        if timers.is_empty() {
+            return None;
         }
+        let spans = timers.iter().flat_map(|group| &group.spans);
+        let spans: Vec<Damaged> = spans.map(|span| damaged_span(facts.names, span, None)).collect();
+        let gaps = Evidence::EvenGaps { spans: spans.len() as u64, gap_ns: typical_gap_ns(&timers) };
+        let message = "A timer that was started inside a request keeps its context: the trace of that \
+                       request never ends.";
+        (spans, gaps, message)
     };
     let parent = site_of_parent(facts, groups[0]);
     let rate = Some(rate(spans.len() as u64, facts.corpus.profile(site).spans, RateUnit::Spans));
@@ -304,7 +300,7 @@ fn found_sticky(facts: &Facts<'_>, site: SiteId, groups: &[&Group<'_, '_>]) -> O
         spans,
         rate,
         proof,
-        support: support.into_iter().chain(sampled_requests(facts)).collect(),
+        support: std::iter::once(support).chain(sampled_requests(facts)).collect(),
     })
 }
 

@@ -208,7 +208,7 @@ fn compared(exchanges: &[Exchange<'_, '_>]) -> Chance {
     chance(all, met, moved)
 }
 
-impl<'r> Exchange<'_, 'r> {
+impl Exchange<'_, '_> {
     /// Requests that lack a span; those into which a span of a request with too many fits; and how often
     /// one does at other times.
     fn compare(&self) -> (u64, u64, u64) {
