@@ -692,6 +692,92 @@ pub enum Evidence {
         /// Its entry spans.
         entries: u64,
     },
+    /// Spans start inside requests of their process.
+    InsideRequests {
+        /// Spans.
+        spans: u64,
+        /// Of these, spans inside such a request.
+        inside: u64,
+        /// Spans for which only one request comes into question.
+        unique: u64,
+        /// Spans at one point of their requests, where it is that which is more than chance.
+        at_one_point: Option<u64>,
+        /// The operation that the requests lack although they usually have it.
+        lacking: Option<String>,
+        /// Share that would be inside by chance.
+        expected: f64,
+        /// The probability of this by chance is at most 10 to this power.
+        p_exponent: i64,
+    },
+    /// Spans of many requests have one parent.
+    SharedParent {
+        /// Spans.
+        spans: u64,
+        /// Their parents.
+        parents: u64,
+        /// From the first to the last start under one parent, ns.
+        cover_ns: i64,
+        /// What 99 of 100 requests do not exceed, ns.
+        request_ns: i64,
+        /// The parents are not in the data.
+        is_missing: bool,
+    },
+    /// Children start long after their parent ended.
+    LateChildren {
+        /// Children.
+        children: u64,
+        /// Their parents.
+        parents: u64,
+        /// The longest time after the parent's end, ns.
+        longest_ns: i64,
+    },
+    /// Spans start at even gaps.
+    EvenGaps {
+        /// Spans.
+        spans: u64,
+        /// The gap, ns.
+        gap_ns: i64,
+    },
+    /// Some requests have too many spans of an operation, and others as many too few.
+    Exchanged {
+        /// The operation.
+        operation: String,
+        /// Spans too many.
+        surplus: u64,
+        /// Spans too few.
+        deficit: u64,
+        /// Requests that lack one into which one of the others fits.
+        fitting: u64,
+        /// Share of these into which one would fit by chance.
+        expected: f64,
+        /// The probability of this by chance is at most 10 to this power.
+        p_exponent: i64,
+    },
+    /// Leaf spans enclose their later siblings.
+    EnclosesSiblings {
+        /// Leaf spans.
+        leaves: u64,
+        /// Siblings inside them.
+        siblings: u64,
+        /// Elsewhere such siblings are their children.
+        are_children_elsewhere: bool,
+    },
+    /// Batches of messages have links to none but the first.
+    UnlinkedBatches {
+        /// Consumer spans.
+        batches: u64,
+        /// Messages beyond the first of each, and beyond those that have links.
+        messages: u64,
+        /// Producer spans that nothing answers, which these messages come from.
+        unanswered: u64,
+    },
+    /// Requests were compared in a sample.
+    SampledRequests {
+        /// Spans in the sample.
+        kept: u64,
+        /// Spans that it was taken from.
+        seen: u64,
+    },
     /// What the backend itself wrote at affected spans.
     BackendWarning {
         /// Its words.
@@ -879,6 +965,14 @@ impl Evidence {
             Self::OtherHopsWork { .. } => "other-hops-work",
             Self::PartlyJoined { .. } => "partly-joined",
             Self::NothingActive { .. } => "nothing-active",
+            Self::InsideRequests { .. } => "inside-requests",
+            Self::SharedParent { .. } => "shared-parent",
+            Self::LateChildren { .. } => "late-children",
+            Self::EvenGaps { .. } => "even-gaps",
+            Self::Exchanged { .. } => "exchanged",
+            Self::EnclosesSiblings { .. } => "encloses-siblings",
+            Self::UnlinkedBatches { .. } => "unlinked-batches",
+            Self::SampledRequests { .. } => "sampled-requests",
             Self::BackendWarning { .. } => "backend-warning",
         }
     }
@@ -1104,6 +1198,59 @@ impl Evidence {
                 "none of {} of {service} has a span of its process under it, and its calls are roots",
                 count(*entries, "entry span", "entry spans")
             ),
+            Self::InsideRequests { spans, inside, unique, at_one_point, lacking, expected, p_exponent } => {
+                let request = lacking.as_ref().map_or_else(
+                    || "a request of the process".to_owned(),
+                    |operation| format!("a request that lacks `{operation}`"),
+                );
+                let point = at_one_point.map_or_else(String::new, |spans| {
+                    format!(" and {spans} of them at the same point of it")
+                });
+                format!(
+                    "{inside} of {} inside {request}, {unique} inside only one{point}; moved in time, {:.1} % \
+                     would (probability by chance below 1e{p_exponent})",
+                    count(*spans, "span starts", "spans start"),
+                    expected * 100.0,
+                )
+            }
+            Self::SharedParent { spans, parents, cover_ns, request_ns, is_missing } => format!(
+                "{} over {} on {}{}, while 99 of 100 requests are over in {}",
+                count(*spans, "span hangs", "spans hang"),
+                human_duration(*cover_ns),
+                if *parents == 1 { "one parent".to_owned() } else { format!("{parents} parents") },
+                if *is_missing { " not in the data" } else { "" },
+                human_duration(*request_ns),
+            ),
+            Self::LateChildren { children, parents, longest_ns } => format!(
+                "{} under {} up to {} after it ended",
+                count(*children, "span starts", "spans start"),
+                if *parents == 1 { "one parent".to_owned() } else { format!("{parents} parents") },
+                human_duration(*longest_ns),
+            ),
+            Self::EvenGaps { spans, gap_ns } => {
+                format!("{} every {}", count(*spans, "span starts", "spans start"), human_duration(*gap_ns))
+            }
+            Self::Exchanged { operation, surplus, deficit, fitting, expected, p_exponent } => format!(
+                "`{operation}` is there {surplus} times too often, and lacks {deficit} times in requests of \
+                 the same time; into {fitting} of these one of the others fits, moved in time into {:.1} % \
+                 (probability by chance below 1e{p_exponent})",
+                expected * 100.0,
+            ),
+            Self::EnclosesSiblings { leaves, siblings, are_children_elsewhere } => format!(
+                "{} {} later {}{}",
+                count(*leaves, "leaf span encloses", "leaf spans enclose"),
+                siblings,
+                if *siblings == 1 { "sibling" } else { "siblings" },
+                if *are_children_elsewhere { ", which elsewhere are its children" } else { "" },
+            ),
+            Self::UnlinkedBatches { batches, messages, unanswered } => format!(
+                "{} {messages} more messages and no link to them; {} nothing",
+                count(*batches, "batch has", "batches have"),
+                count(*unanswered, "producer span is answered by", "producer spans are answered by"),
+            ),
+            Self::SampledRequests { kept, seen } => {
+                format!("compared in a sample: {kept} of {seen} spans, whole stretches of time")
+            }
             Self::BackendWarning { warning } => format!("the backend wrote at an affected span: {warning}"),
             Self::AgreeingClocks { clocks } => {
                 format!("{} with the reference", count(*clocks, "other clock agrees", "other clocks agree"))
@@ -1193,7 +1340,9 @@ impl Evidence {
             Self::SiblingPlaces { places } => json!({"places": places}),
             Self::ShadowOfParent { longest_ns } => json!({"longest_ns": longest_ns}),
             Self::SeenAt { operations, others } => json!({"operations": operations, "others": others}),
-            Self::SampledLosses { kept, seen } => json!({"kept": kept, "seen": seen}),
+            Self::SampledLosses { kept, seen } | Self::SampledRequests { kept, seen } => {
+                json!({"kept": kept, "seen": seen})
+            }
             Self::CallAround { orphans } => json!({"orphans": orphans}),
             Self::SamplerSeparates { service, function, ratio, absent, beyond, exceptions, p_exponent } => {
                 json!({"service": service, "function": function, "absent": absent, "beyond": beyond, "exceptions": exceptions, "p_exponent": p_exponent, "ratio": (ratio * 1e3).round() / 1e3})
@@ -1285,6 +1434,30 @@ impl Evidence {
             Self::OtherHopsWork { service, joined } => json!({"service": service, "joined": joined}),
             Self::PartlyJoined { joined, calls } => json!({"joined": joined, "calls": calls}),
             Self::NothingActive { service, entries } => json!({"service": service, "entries": entries}),
+            Self::InsideRequests { spans, inside, unique, at_one_point, lacking, expected, p_exponent } => {
+                json!({
+                    "spans": spans, "inside": inside, "unique": unique, "at_one_point": at_one_point, "lacking": lacking,
+                    "p_exponent": p_exponent, "expected": (expected * 1e6).round() / 1e6,
+                })
+            }
+            Self::SharedParent { spans, parents, cover_ns, request_ns, is_missing } => json!({
+                "spans": spans, "parents": parents, "cover_ns": cover_ns, "request_ns": request_ns,
+                "is_missing": is_missing,
+            }),
+            Self::LateChildren { children, parents, longest_ns } => {
+                json!({"children": children, "parents": parents, "longest_ns": longest_ns})
+            }
+            Self::EvenGaps { spans, gap_ns } => json!({"spans": spans, "gap_ns": gap_ns}),
+            Self::Exchanged { operation, surplus, deficit, fitting, expected, p_exponent } => json!({
+                "operation": operation, "surplus": surplus, "deficit": deficit, "fitting": fitting,
+                "p_exponent": p_exponent, "expected": (expected * 1e6).round() / 1e6,
+            }),
+            Self::EnclosesSiblings { leaves, siblings, are_children_elsewhere } => json!({
+                "leaves": leaves, "siblings": siblings, "are_children_elsewhere": are_children_elsewhere,
+            }),
+            Self::UnlinkedBatches { batches, messages, unanswered } => {
+                json!({"batches": batches, "messages": messages, "unanswered": unanswered})
+            }
             Self::BackendWarning { warning } => json!({"warning": warning}),
             Self::AgreeingClocks { clocks } => json!({"clocks": clocks}),
             Self::EveryCopied { spans, records, longest_ns } => {

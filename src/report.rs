@@ -75,6 +75,14 @@ pub const EVIDENCE_KINDS: &[&str] = &[
     "call-missing",
     "requests-around",
     "path-rewritten",
+    "inside-requests",
+    "shared-parent",
+    "late-children",
+    "even-gaps",
+    "exchanged",
+    "encloses-siblings",
+    "unlinked-batches",
+    "sampled-requests",
 ];
 
 /// Everything one run found.

@@ -6,13 +6,17 @@
 
 mod clock_skew;
 mod detached_entry;
+mod detached_internal;
 mod double_instrumentation;
 mod dropped_attributes;
 mod duplicate_span;
 mod high_cardinality_name;
+mod inactive_span;
 mod instrumentation_loaded_late;
 mod invalid_id;
+mod misattributed_span;
 mod missing_service_name;
+mod multi_request_trace;
 mod negative_duration;
 #[cfg(test)]
 pub(crate) mod notation;
@@ -31,6 +35,7 @@ use crate::diagnosis::Diagnosis;
 use crate::finding::{Evidence, Finding, side};
 use crate::model::{Capabilities, Horizon, Resource, Span};
 use crate::report::{CheckNotPossible, Remedy, Severity, Side};
+use crate::store::intern::Operation;
 use crate::store::{Names, SiteId};
 use crate::trace::TraceView;
 use observations::{Observations, Place, Tally};
@@ -39,13 +44,17 @@ use observations::{Observations, Place, Tally};
 pub static ALL: &[&dyn Analyzer] = &[
     &clock_skew::ClockSkew,
     &detached_entry::DetachedEntry,
+    &detached_internal::DetachedInternal,
     &double_instrumentation::DoubleInstrumentation,
     &dropped_attributes::DroppedAttributes,
     &duplicate_span::DuplicateSpan,
     &high_cardinality_name::HighCardinalityName,
+    &inactive_span::InactiveSpan,
     &instrumentation_loaded_late::InstrumentationLoadedLate,
     &invalid_id::InvalidId,
+    &misattributed_span::MisattributedSpan,
     &missing_service_name::MissingServiceName,
+    &multi_request_trace::MultiRequestTrace,
     &negative_duration::NegativeDuration,
     &orphan_span::OrphanSpan,
     &parent_cycle::ParentCycle,
@@ -172,6 +181,27 @@ impl Case<'_> {
         let lines = formats
             .into_iter()
             .map(|format| CheckNotPossible { rule: rule.to_owned(), reason: format!("{format}: {reason}") });
+        lines.collect()
+    }
+
+    /// A line of coverage for each service in which something is odd and of which processes cannot be told
+    /// apart: the requests of several look like those of one, and fewer breaks are proven.
+    fn without_instances(&self, rule: &'static str) -> Vec<CheckNotPossible> {
+        const NAMED: usize = 5;
+        let resource = |operation: &Operation| &self.names.resources[operation.resource as usize];
+        let is_weak = |operation: &&Operation| {
+            let service = self.names.site(operation.site).service;
+            resource(operation).instance.is_empty() && self.corpus.composition.is_odd(service)
+        };
+        let weak = self.names.operations.iter().filter(is_weak);
+        let services: BTreeSet<&str> = weak.map(|operation| &*resource(operation).service).collect();
+        let others = services.len().saturating_sub(NAMED);
+        let named = services.iter().take(NAMED).map(ToString::to_string);
+        let more = (others > 0).then(|| format!("{others} more services"));
+        let lines = named.chain(more).map(|service| CheckNotPossible {
+            rule: rule.to_owned(),
+            reason: format!("{service}: no service.instance.id: several processes would be judged as one"),
+        });
         lines.collect()
     }
 

@@ -15,7 +15,8 @@
 //! share of the repetitions, at random; `3..5`: in the third and fourth, counted from 0), `sampled` (a
 //! ratio: it and those below are there when the sampler of the JS SDK keeps the trace). What
 //! the span says of its other side: `http` (a path; the method is the first word of the name),
-//! `route`, `peer` (the service that is called), `rpc` (service/method), `queue`, `message` (an id, another one in every repetition). A
+//! `route`, `peer` (the service that is called), `rpc` (service/method), `queue`, `message` (an id, another one
+//! in every repetition), `batch` (a number of messages). A
 //! comment names the rules that must find something at this place; nothing else may be found
 //! anywhere. `rule: service` names the service when the finding is about another line's (`rule:` that there is
 //! none), `rule (cause)` the leading cause.
@@ -377,6 +378,7 @@ fn boundary(line: &Line, round: u64) -> Vec<Attribute<'static>> {
                 attributes.push(attribute("messaging.system", "broker"));
                 attributes.push(attribute("messaging.destination.name", value));
             }
+            "batch" => attributes.push(attribute("messaging.batch.message_count", value)),
             "message" => attributes.push(attribute("messaging.message.id", &format!("{value}-{round}"))),
             _ => {}
         }

@@ -25,6 +25,28 @@ pub(crate) static CAUSE: Cause = Cause {
         },
         Fix {
             at: At::Caller,
+            language: "webjs",
+            scope: "",
+            step: "Browsers: register the provider with `ZoneContextManager`, and load one copy of the API.",
+            code: "provider.register({ contextManager: new ZoneContextManager() })",
+        },
+        Fix {
+            at: At::Caller,
+            language: "java",
+            scope: "",
+            step: "Java: with the agent, use its API (`GlobalOpenTelemetry`) instead of an SDK of your own, and \
+                   no shaded copy of `io.opentelemetry.context`.",
+            code: "",
+        },
+        Fix {
+            at: At::Caller,
+            language: "go",
+            scope: "",
+            step: "Go: the span is in the context that `Start` gives back; pass it on to every call.",
+            code: "ctx, span := tracer.Start(ctx, name)",
+        },
+        Fix {
+            at: At::Caller,
             language: "",
             scope: "",
             step: "Set up the SDK before any span is started, with its context manager, once a process.",
@@ -34,7 +56,7 @@ pub(crate) static CAUSE: Cause = Cause {
     example: "
 orders  POST /orders  server  0..60  http=/orders  repeat=12
 
-orders  jobs publish  producer  5..9  queue=jobs  message=a  repeat=12
+orders  jobs publish  producer  5..9  queue=jobs  message=a  repeat=12   // detached-internal (context-manager-missing)
 
 mailer  jobs process  consumer  30..50  queue=jobs  message=a  repeat=12   // detached-entry (context-manager-missing)
 ",

@@ -4,12 +4,14 @@
 //! change in which language and library. To add one, write its file, add it to [`ALL`], and say in
 //! `weighing` when it applies.
 
+pub(crate) mod async_context_lost;
 pub(crate) mod backend_limit;
 pub(crate) mod caller_not_instrumented;
 pub(crate) mod clock_drift;
 pub(crate) mod clock_offset;
 pub(crate) mod clock_step;
 pub(crate) mod collector_refused;
+pub(crate) mod consumer_loop_span;
 pub(crate) mod context_manager_missing;
 pub(crate) mod double_injection;
 pub(crate) mod double_pipeline;
@@ -20,7 +22,9 @@ pub(crate) mod external_caller;
 pub(crate) mod header_stripped;
 pub(crate) mod hop_not_exported;
 pub(crate) mod library_not_instrumented;
+pub(crate) mod message_batch_parent;
 pub(crate) mod message_context_missing;
+pub(crate) mod pool_callback;
 pub(crate) mod process_crash;
 pub(crate) mod propagator_mismatch;
 pub(crate) mod sampler_mismatch;
@@ -28,7 +32,10 @@ pub(crate) mod scope_filtered;
 pub(crate) mod seeded_ids;
 pub(crate) mod service_not_instrumented;
 pub(crate) mod span_never_ended;
+pub(crate) mod span_not_activated;
+pub(crate) mod sticky_context;
 pub(crate) mod tail_sampling_split;
+pub(crate) mod trace_id_reuse;
 pub(crate) mod trace_id_truncated;
 pub(crate) mod trace_restarted;
 mod weighing;
@@ -47,12 +54,14 @@ use crate::store::{Names, ServiceId};
 
 /// All causes, by id.
 pub static ALL: &[&Cause] = &[
+    &async_context_lost::CAUSE,
     &backend_limit::CAUSE,
     &caller_not_instrumented::CAUSE,
     &clock_drift::CAUSE,
     &clock_offset::CAUSE,
     &clock_step::CAUSE,
     &collector_refused::CAUSE,
+    &consumer_loop_span::CAUSE,
     &context_manager_missing::CAUSE,
     &double_injection::CAUSE,
     &double_pipeline::CAUSE,
@@ -63,7 +72,9 @@ pub static ALL: &[&Cause] = &[
     &header_stripped::CAUSE,
     &hop_not_exported::CAUSE,
     &library_not_instrumented::CAUSE,
+    &message_batch_parent::CAUSE,
     &message_context_missing::CAUSE,
+    &pool_callback::CAUSE,
     &process_crash::CAUSE,
     &propagator_mismatch::CAUSE,
     &sampler_mismatch::CAUSE,
@@ -71,7 +82,10 @@ pub static ALL: &[&Cause] = &[
     &seeded_ids::CAUSE,
     &service_not_instrumented::CAUSE,
     &span_never_ended::CAUSE,
+    &span_not_activated::CAUSE,
+    &sticky_context::CAUSE,
     &tail_sampling_split::CAUSE,
+    &trace_id_reuse::CAUSE,
     &trace_id_truncated::CAUSE,
     &trace_restarted::CAUSE,
     &window_edge::CAUSE,

@@ -4,10 +4,10 @@ use petgraph::unionfind::UnionFind;
 
 /// A possible pair: number on the left, number on the right, cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Candidate {
-    pub(super) left: u32,
-    pub(super) right: u32,
-    pub(super) cost: f64,
+pub(crate) struct Candidate {
+    pub(crate) left: u32,
+    pub(crate) right: u32,
+    pub(crate) cost: f64,
 }
 
 /// Conflicts up to this many members on either side are solved exactly: the work grows with the cube,
@@ -19,7 +19,7 @@ const FORBIDDEN: f64 = 1e9;
 
 /// Pairs of left and right. Candidates that share a member are one conflict; conflicts do not touch
 /// each other, so each is solved by itself. Of equal costs the smaller numbers win.
-pub(super) fn assign(candidates: &[Candidate], left: usize, right: usize) -> Vec<(u32, u32)> {
+pub(crate) fn assign(candidates: &[Candidate], left: usize, right: usize) -> Vec<(u32, u32)> {
     let mut union = UnionFind::<u32>::new(left + right);
     for candidate in candidates {
         union.union(candidate.left, left as u32 + candidate.right);

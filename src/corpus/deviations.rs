@@ -6,6 +6,7 @@ use super::Corpus;
 use super::foreign_parents::IdJoin;
 use super::losses::Losses;
 use super::possible_callers::PossibleCallers;
+use super::requests::Requests;
 use crate::store::Names;
 use crate::trace::TraceView;
 
@@ -18,6 +19,8 @@ pub struct Deviations {
     pub id_joins: Vec<IdJoin>,
     /// Roots, and what may have called them.
     pub possible_callers: PossibleCallers,
+    /// Spans of services in which something is odd.
+    pub requests: Requests,
 }
 
 impl Deviations {
@@ -27,6 +30,7 @@ impl Deviations {
             losses: Losses::new(corpus, names),
             id_joins: Vec::new(),
             possible_callers: PossibleCallers::new(corpus, names),
+            requests: Requests::default(),
         }
     }
 
@@ -34,6 +38,7 @@ impl Deviations {
     pub fn observe(&mut self, trace: &TraceView<'_>, corpus: &Corpus) {
         self.losses.observe(trace, corpus);
         self.possible_callers.observe(trace);
+        self.requests.observe(trace, corpus);
     }
 
     /// Takes over the samples of another, which are most of its memory: every thread would hold as much
@@ -41,17 +46,20 @@ impl Deviations {
     pub fn drain_samples(&mut self, other: &mut Self) {
         self.losses.drain_samples(&mut other.losses);
         self.possible_callers.drain_samples(&mut other.possible_callers);
+        self.requests.drain_samples(&mut other.requests);
     }
 
     /// Joins another.
     pub fn merge(&mut self, other: &Self) {
         self.losses.merge(&other.losses);
         self.possible_callers.merge(&other.possible_callers);
+        self.requests.merge(&other.requests);
     }
 
     /// Draws the conclusions, once everything is merged.
     pub fn finish(&mut self) {
         self.losses.finish();
         self.possible_callers.finish();
+        self.requests.finish();
     }
 }

@@ -8,6 +8,7 @@
 use rustc_hash::FxHashSet;
 use xxhash_rust::xxh64::xxh64;
 
+use super::requests::LocalSpan;
 use super::sample::{BottomK, Hashed, hash_span};
 use crate::model::boundary::Protocol;
 use crate::model::{SpanId, SpanKind, TraceId};
@@ -52,6 +53,22 @@ impl UnjoinedSpan {
     /// Whether it names a parent, of an entry: one that is not there.
     pub const fn has_parent(&self) -> bool {
         self.parent_id.is_some()
+    }
+
+    /// An entry span that is no root, to be paired like one.
+    pub(crate) fn of_local(span: &LocalSpan) -> Self {
+        Self {
+            hash: hash_span(span.trace_id, span.span_id),
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            operation: span.operation,
+            boundary: span.boundary,
+            identity: span.identity,
+            parent_id: span.parent_id,
+            source: span.source,
+        }
     }
 
     /// Duration, ns; never negative.
@@ -191,7 +208,7 @@ impl Hops {
     /// The kept exits that nothing answers and nothing links to, and the kept entries without a parent,
     /// each by start. What has equal times is ordered by ids.
     /// Those that are `taken` are left out.
-    pub(super) fn sides(
+    pub(crate) fn sides(
         &self,
         names: &Names,
         taken: &FxHashSet<(TraceId, SpanId)>,

@@ -14,6 +14,7 @@ use rustc_hash::FxHashSet;
 use super::assignment::{Candidate, assign};
 use super::clocks::{ClockNetwork, ClockPairs, DelaysByEdge};
 use super::hops::{Hops, UnjoinedSpan};
+use super::statistics::{LN_IMPROBABLE, ln_at_least};
 use crate::model::boundary::{ANY_SEGMENT, Boundary, Protocol};
 use crate::model::{SpanId, SpanKind, TraceId};
 use crate::report::Confidence;
@@ -87,7 +88,7 @@ pub struct Chance {
 impl Chance {
     /// Whether chance does not explain it.
     pub fn is_improbable(&self) -> bool {
-        self.ln_p < LN_P
+        self.ln_p < LN_IMPROBABLE
     }
 
     /// Whether chance hardly explains it: too little for a proof, and enough for what has something else
@@ -96,9 +97,6 @@ impl Chance {
         self.ln_p < LN_UNLIKELY
     }
 }
-
-/// A probability that no run over any system should reach by chance.
-const LN_P: f64 = -13.815_510_557_964_274; // ln 1e-6
 
 /// A probability that one run in a hundred reaches by chance: a run asks some hundred such questions.
 const LN_UNLIKELY: f64 = -9.210_340_371_976_182; // ln 1e-4
@@ -137,9 +135,9 @@ pub(super) const TOLERANCE_NS: i64 = 1_000_000;
 
 /// Exits looked at for one entry and exit site, newest first; the rest has too many open at once for
 /// any of them to be the one.
-const LOOKED_AT: usize = 512;
+pub(crate) const LOOKED_AT: usize = 512;
 /// Candidates of one entry.
-const CANDIDATES: usize = 32;
+pub(crate) const CANDIDATES: usize = 32;
 /// Exit sites looked at for one call, those with most exits first.
 const SITES_OF_A_CALL: usize = 64;
 /// Ways in which routes with as many segments may have parameters.
@@ -185,10 +183,10 @@ pub(super) fn broken_edges(
     names: &Names,
 ) -> Vec<BrokenEdge> {
     let [exits, entries] = hops.sides(names, taken);
+    let mut edges = pair_up(&exits, &entries, clocks, network, names);
     if exits.is_empty() || entries.is_empty() {
-        return Vec::new();
+        return edges;
     }
-    let mut edges = proven_edges(&Matching::new(&exits, &entries, Paths::Same, clocks, network, names));
     let paired = edges.iter().flat_map(|edge| &edge.pairs).flat_map(|pair| [pair.exit, pair.entry]);
     let paired: FxHashSet<_> = paired.map(|span| (span.trace_id, span.span_id)).collect();
     let [exits, entries] = [exits, entries].map(|mut side| {
@@ -204,6 +202,20 @@ pub(super) fn broken_edges(
     }
     edges.sort_by_key(BrokenEdge::key);
     edges
+}
+
+/// Pairs these exits and entries, each by start, where both sides name the same path.
+pub(crate) fn pair_up(
+    exits: &[UnjoinedSpan],
+    entries: &[UnjoinedSpan],
+    clocks: &ClockPairs,
+    network: &ClockNetwork,
+    names: &Names,
+) -> Vec<BrokenEdge> {
+    if exits.is_empty() || entries.is_empty() {
+        return Vec::new();
+    }
+    proven_edges(&Matching::new(exits, entries, Paths::Same, clocks, network, names))
 }
 
 /// The edges that are more than chance.
@@ -698,9 +710,10 @@ struct Met {
 
 /// How far entries are moved to see what chance gives, in typical openings: far enough to leave their
 /// own exit, near enough that the load is the same.
-pub(super) const MOVES: [i64; 4] = [-4, -2, 2, 4];
+pub(crate) const MOVES: [i64; 4] = [-4, -2, 2, 4];
 
-fn chance(entries: u64, paired: u64, met: u64) -> Chance {
+/// `paired` of the entries were met; moved by each of [`MOVES`], `met` in all.
+pub(crate) fn chance(entries: u64, paired: u64, met: u64) -> Chance {
     chance_in(entries, paired, met, entries * MOVES.len() as u64)
 }
 
@@ -708,15 +721,7 @@ fn chance(entries: u64, paired: u64, met: u64) -> Chance {
 pub(super) fn chance_in(entries: u64, paired: u64, met: u64, trials: u64) -> Chance {
     // Laplace's rule of succession: what was never met could still have been.
     let expected = (met + 1) as f64 / (trials + 2) as f64;
-    let share = paired.min(entries) as f64 / entries.max(1) as f64;
-    let divergence = |share: f64, expected: f64| {
-        if share <= 0.0 { 0.0 } else { share * (share / expected).ln() }
-    };
-    let ln_p = if share > expected {
-        -(entries as f64) * (divergence(share, expected) + divergence(1.0 - share, 1.0 - expected))
-    } else {
-        0.0
-    };
+    let ln_p = ln_at_least(paired.min(entries), entries, expected);
     Chance { entries, paired, expected, is_close: false, ln_p }
 }
 
@@ -729,7 +734,7 @@ pub(super) struct Typical {
 
 /// Median of a delay and its median distance from that, ns.
 #[derive(Clone, Copy, Debug, Default)]
-struct Centre {
+pub(crate) struct Centre {
     median: i64,
     spread: i64,
 }
@@ -749,7 +754,7 @@ impl Typical {
 }
 
 impl Centre {
-    fn of(mut values: Vec<i64>) -> Self {
+    pub(crate) fn of(mut values: Vec<i64>) -> Self {
         let middle = median(&mut values);
         for value in &mut values {
             *value = (*value - middle).abs();
@@ -757,14 +762,23 @@ impl Centre {
         Self { median: middle, spread: median(&mut values) }
     }
 
+    /// Where so many of the values lie closest together: the true ones, among as many false ones that lie
+    /// anywhere.
+    pub(crate) fn of_densest(mut values: Vec<i64>, many: usize) -> Self {
+        values.sort_unstable();
+        let windows = values.windows(many.clamp(1, values.len().max(1)));
+        let densest = windows.min_by_key(|window| window[window.len() - 1] - window[0]);
+        densest.map(|window| Self::of(window.to_vec())).unwrap_or_default()
+    }
+
     /// The logarithm of a distance in spreads; a spread is at least what instrumentation is off.
-    fn distance(self, value: i64) -> f64 {
+    pub(crate) fn distance(self, value: i64) -> f64 {
         let spread = self.spread.max(TOLERANCE_NS) as f64;
         ((value - self.median).unsigned_abs() as f64 / spread).ln_1p()
     }
 }
 
-pub(super) fn median(values: &mut [i64]) -> i64 {
+pub(crate) fn median(values: &mut [i64]) -> i64 {
     if values.is_empty() {
         return 0;
     }
@@ -907,12 +921,12 @@ mod tests {
 
     #[test]
     fn few_pairs_prove_nothing_and_five_of_five_do() {
-        assert!(chance(4, 4, 0).ln_p > LN_P);
-        assert!(chance(5, 5, 0).ln_p < LN_P);
+        assert!(chance(4, 4, 0).ln_p > LN_IMPROBABLE);
+        assert!(chance(5, 5, 0).ln_p < LN_IMPROBABLE);
         // As many are met by chance.
-        assert!(chance(200, 90, 360).ln_p > LN_P);
-        assert!(chance(200, 200, 360).ln_p < LN_P);
-        assert!(chance(0, 0, 0).ln_p > LN_P);
+        assert!(chance(200, 90, 360).ln_p > LN_IMPROBABLE);
+        assert!(chance(200, 200, 360).ln_p < LN_IMPROBABLE);
+        assert!(chance(0, 0, 0).ln_p > LN_IMPROBABLE);
     }
 
     #[test]

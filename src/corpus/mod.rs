@@ -4,16 +4,19 @@
 //! Everything here merges commutatively and associatively, so that threads, spilled partitions and
 //! earlier windows can be joined in any order.
 
-mod assignment;
+pub(crate) mod assignment;
 pub mod clocks;
+pub mod composition;
 pub mod deviations;
 pub mod enclosing;
 pub mod foreign_parents;
 pub mod histogram;
 pub mod hops;
+pub mod in_process;
 pub mod losses;
 pub mod matching;
 pub mod possible_callers;
+pub mod requests;
 pub mod sample;
 pub mod statistics;
 pub mod traffic;
@@ -29,6 +32,7 @@ use crate::model::{SpanId, TraceId};
 use crate::store::{Facts, Names, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
 use clocks::{ClockNetwork, ClockPairs};
+use composition::Composition;
 use deviations::Deviations;
 use hops::Hops;
 use matching::BrokenEdge;
@@ -54,6 +58,8 @@ pub struct Corpus {
     pub span_ids: SpanIdSketch,
     /// Who answers, how long things take, when processes were seen.
     pub usual: Usual,
+    /// What requests usually consist of.
+    pub composition: Composition,
     /// Hops of which the sides lie in different traces.
     pub hops: Hops,
     broken: Vec<BrokenEdge>,
@@ -119,6 +125,7 @@ impl Corpus {
         }
         self.clocks.observe(trace);
         self.usual.observe(trace);
+        self.composition.observe(trace);
         self.hops.observe(trace);
     }
 
@@ -161,6 +168,7 @@ impl Corpus {
         self.traffic.merge(&other.traffic);
         self.clocks.merge(other.clocks);
         self.usual.merge(other.usual);
+        self.composition.merge(other.composition);
         self.hops.merge(other.hops);
         self.span_ids.merge(&other.span_ids);
     }
@@ -170,6 +178,7 @@ impl Corpus {
         self.span_ids.sample.finish();
         self.clocks.finish();
         self.usual.finish(names);
+        self.composition.finish(names);
         self.hops.finish();
         self.clock_network = ClockNetwork::of(&self.clocks, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();

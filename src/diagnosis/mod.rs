@@ -3,12 +3,20 @@
 //! no later one judges again.
 
 mod attribution;
+mod batches;
+mod contextless;
+mod crowds;
+mod exchanged_work;
+mod inactive_spans;
 mod losses;
+mod lost_context;
 mod missing_calls;
 mod outside_callers;
+mod processes;
 mod requests_around;
 mod restarted_traces;
 mod silent_services;
+mod surroundings;
 mod truncated_trace_ids;
 mod unexported_hops;
 
@@ -16,6 +24,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashSet;
 
+use self::processes::Settlement;
 use crate::analyzers::{InputAbility, Rule};
 use crate::causes::Opinion;
 use crate::corpus::Corpus;
@@ -171,12 +180,18 @@ type Stage = fn(&Facts<'_>, &mut Explained) -> Vec<Break>;
 
 /// The stages, the surest first.
 const STAGES: &[Stage] = &[
+    crowds::breaks,
     truncated_trace_ids::breaks,
+    contextless::breaks,
     restarted_traces::breaks,
     unexported_hops::breaks,
+    batches::breaks,
     silent_services::breaks,
     missing_calls::breaks,
     requests_around::breaks,
+    lost_context::breaks,
+    exchanged_work::breaks,
+    inactive_spans::breaks,
     outside_callers::breaks,
     losses::breaks,
 ];
@@ -216,6 +231,32 @@ impl Diagnosis {
         let name = rule.name;
         self.breaks.iter().filter(move |found| found.rule == name)
     }
+}
+
+/// How many spans start inside requests, and how many would by chance. A site is named when the requests
+/// are those that lack its spans.
+fn inside_requests(lacking: Option<(&Names, SiteId)>, settled: &Settlement<'_, '_>) -> Evidence {
+    let lacking = lacking.filter(|_| settled.is_lacking);
+    Evidence::InsideRequests {
+        spans: settled.chance.entries,
+        inside: settled.inside,
+        unique: settled.unique(),
+        at_one_point: settled.is_at_one_point.then_some(settled.chance.paired),
+        lacking: lacking.map(|(names, site)| names.site(site).name.to_string()),
+        expected: settled.chance.expected,
+        p_exponent: (settled.chance.ln_p / std::f64::consts::LN_10).ceil() as i64,
+    }
+}
+
+/// Whether all inputs keep span links: without them, what is linked on purpose looks lost.
+fn tells_links(facts: &Facts<'_>) -> bool {
+    facts.inputs.iter().all(|input| input.capabilities.links)
+}
+
+/// That not all spans were compared, where it is so.
+fn sampled_requests(facts: &Facts<'_>) -> Vec<Evidence> {
+    let (kept, seen) = facts.deviations.requests.kept_of();
+    if kept < seen { vec![Evidence::SampledRequests { kept, seen }] } else { Vec::new() }
 }
 
 /// Broken hops are proven by pairing; `detached-entry` reports them.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, rate};
 use crate::analyzers::Case;
+use crate::corpus::statistics::LN_IMPROBABLE;
 use crate::corpus::traffic::{Affected, Count, OperationsBySite, TimeHistogram};
 use crate::model::time::rfc3339;
 use crate::report::{Blame, RateUnit};
@@ -17,7 +18,7 @@ use crate::store::intern::ResourceInfo;
 use crate::store::{OperationId, SiteId};
 
 /// Natural logarithm of the greatest chance at which something is blamed: 1e-6, times the values tried.
-const LN_P: f64 = -13.815_510_557_964_274;
+const LN_P: f64 = LN_IMPROBABLE;
 
 /// How many times rarer the break has to be elsewhere.
 const TIMES_RARER: f64 = 10.0;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::names;
-use super::span::Span;
+use super::span::{Span, SpanKind};
 use super::value::Value;
 
 /// The protocol of a hop.
@@ -258,6 +258,17 @@ pub fn of_span<'s>(span: &'s Span<'_>) -> Option<(Boundary<'s>, Option<Cow<'s, s
     Some((Boundary { protocol: Protocol::Http, method: wanted.http_method.text(), target, peer }, path))
 }
 
+/// The number of messages that a consumer span handles as one batch (`messaging.batch.message_count`), 0
+/// where it does not say.
+pub fn batch_size(span: &Span<'_>) -> u32 {
+    if span.kind != SpanKind::Consumer {
+        return 0;
+    }
+    let count = span.attributes.iter().find(|attribute| attribute.key == "messaging.batch.message_count");
+    let text = count.and_then(|attribute| attribute.value.to_text());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// Current conventions put `package.Service/Method` into `rpc.method`, older ones split it.
 fn rpc<'s>(wanted: &Wanted<'s>, peer: Cow<'s, str>) -> Boundary<'s> {
     let full = wanted.rpc_method.text();
@@ -300,7 +311,7 @@ fn path_of(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Attribute, SpanKind};
+    use crate::model::Attribute;
 
     fn boundary(kind: SpanKind, attributes: &[(&'static str, &'static str)]) -> Option<Boundary<'static>> {
         let attributes = attributes

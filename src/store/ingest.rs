@@ -100,6 +100,7 @@ impl WorkerStore {
                 identity: identity
                     .filter(|text| !text.is_empty())
                     .map_or(0, |text| (xxh3_64(text.as_bytes()) as u32).max(1)),
+                batch: boundary::batch_size(span),
             });
         }
         for link in &span.links {

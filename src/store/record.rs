@@ -248,6 +248,8 @@ pub struct BoundaryRow {
     /// Hash of what tells this call from others over the same boundary (the message id, or the exact
     /// path), 0 without one.
     pub identity: u32,
+    /// Messages that a consumer span handles as one batch, 0 where it does not say.
+    pub batch: u32,
 }
 
 /// A span link.

@@ -6,10 +6,11 @@
 //! contradicts it more often than such outliers would in one case of a million.
 
 use super::{Bounds, HOPS_FOR_OFFSET, OUTLIERS, UNBOUNDED_HIGH, UNBOUNDED_LOW, level_interval, most_allowed};
+use crate::corpus::statistics::LN_IMPROBABLE;
 
 /// Natural logarithm of the chance at which a constant offset is given up: 1e-6, which no run over any
 /// system should reach.
-const LN_P: f64 = -13.815_510_557_964_274;
+const LN_P: f64 = LN_IMPROBABLE;
 
 /// Slopes tried on either side of the first estimate, each half a tolerance over the whole time away
 /// from the next.
