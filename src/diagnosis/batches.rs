@@ -121,7 +121,7 @@ fn found(
         }
         messages += batch.messages() - 1;
         known += others.len();
-        spans.extend(of_other_messages(facts, batch, &others));
+        spans.extend(of_other_messages(batch, &others));
     }
     // Without such producers nothing shows that the others have traces at all.
     if known * 2 < messages || spans.is_empty() {
@@ -153,7 +153,7 @@ fn found(
 }
 
 /// The children of a batch are taken to be shared out evenly among its messages, in their order.
-fn of_other_messages(facts: &Facts<'_>, batch: &Batch<'_>, others: &[UnjoinedSpan]) -> Vec<Damaged> {
+fn of_other_messages(batch: &Batch<'_>, others: &[UnjoinedSpan]) -> Vec<Damaged> {
     let each = batch.children.len() / batch.messages();
     if each == 0 {
         return Vec::new();
