@@ -13,6 +13,15 @@ pub struct Interval {
     pub end_ns: i64,
 }
 
+impl Interval {
+    /// Whether both begin and end together, as far as instrumentation tells.
+    pub const fn is_like(self, other: Self) -> bool {
+        let tolerance_ns = TOLERANCE_NS + step_ns(self.start_ns);
+        (self.start_ns - other.start_ns).abs() <= tolerance_ns
+            && (self.end_ns - other.end_ns).abs() <= tolerance_ns
+    }
+}
+
 /// Outer intervals looked at for one inner one, newest first, and kept of those: with more of them open at
 /// once none can be told to be the one.
 const LOOKED_AT: usize = 64;
@@ -34,6 +43,8 @@ pub struct Enclosed {
     /// Inner ones that start just before an outer one, within the typical delay of the pairs: effects do
     /// not come before their causes.
     pub early: u64,
+    /// Pairs that begin and end together: these tell nothing of the order.
+    pub equal: u64,
 }
 
 impl Enclosed {
@@ -54,7 +65,10 @@ impl Enclosed {
     fn is_in_order(&self) -> bool {
         let exceptions = EXCEPTIONS * self.pairs.len() as f64;
         let by_chance = self.chance.expected * self.chance.entries as f64;
-        self.outliving as f64 <= exceptions + by_chance && self.early as f64 <= exceptions + by_chance
+        let is_told = self.equal * 2 <= self.pairs.len() as u64;
+        is_told
+            && self.outliving as f64 <= exceptions + by_chance
+            && self.early as f64 <= exceptions + by_chance
     }
 }
 
@@ -128,7 +142,8 @@ pub fn enclose(inner: &[Interval], outer: &[Interval], extent: Extent) -> Enclos
     let outliving = inner.iter().zip(&candidates).filter(|pair| outlives(*pair)).count() as u64;
     let early = early(inner, outer, &candidates, &pairs);
     let chance = if by_outer.ln_p < by_inner.ln_p { by_outer } else { by_inner };
-    Enclosed { pairs, chance, outliving, early }
+    let equal = pairs.iter().filter(|(one, other, _)| inner[*one].is_like(outer[*other])).count() as u64;
+    Enclosed { pairs, chance, outliving, early, equal }
 }
 
 /// The outer intervals, open for at least twice as long as half of the inner ones start after one: what a

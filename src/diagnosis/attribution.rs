@@ -23,7 +23,7 @@ pub(super) struct Caller {
     pub(super) span_id: SpanId,
     pub(super) site: SiteId,
     operation: OperationId,
-    interval: Interval,
+    pub(super) interval: Interval,
 }
 
 impl Caller {

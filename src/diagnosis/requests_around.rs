@@ -96,7 +96,9 @@ fn enclosing_service(
                 })
             })
             .collect();
-        if (caused.len() as f64) < (1.0 - EXCEPTIONS) * roots.len() as f64 {
+        // What begins and ends together tells nothing of the order.
+        let alike = caused.iter().filter(|caused| caused.root.interval().is_like(caused.by.interval)).count();
+        if (caused.len() as f64) < (1.0 - EXCEPTIONS) * roots.len() as f64 || alike * 2 > caused.len() {
             continue;
         }
         let chance = enclosed_beyond_chance(&inner, &requests.intervals, caused.len() as u64);

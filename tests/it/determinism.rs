@@ -455,6 +455,14 @@ fn fingerprints_survive_new_ids_other_times_and_hosts() {
     let mut compared = 0;
     for case in cases().into_iter().filter(|case| case.has_extension("jsonl")) {
         let bytes = case.bytes();
+        // What a sampler did with trace ids is told by these ids.
+        if of_bytes(&bytes)
+            .findings
+            .iter()
+            .any(|finding| finding.cause.as_ref().is_some_and(|cause| cause.id == "sampler-mismatch"))
+        {
+            continue;
+        }
         let Ok(text) = std::str::from_utf8(&bytes) else { continue };
         let Ok(mut values) = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>() else {
             continue;

@@ -56,6 +56,8 @@ struct Missing {
     is_top: bool,
     /// The call that should be answered failed.
     is_failed: bool,
+    /// Its request has no entry span either: it was not over, or nothing of it is left.
+    is_unfinished: bool,
     /// It ended no earlier than this, as far as its children tell; or when the call ended. ns
     time_ns: i64,
     /// Spans of its trace.
@@ -101,6 +103,7 @@ fn missing(facts: &Facts<'_>, left: Vec<Loss>) -> Option<Missing> {
         is_service_present: knows_best.is_service_present,
         is_top: knows_best.is_top,
         is_failed: knows_best.is_failed && knows_best.seen == Seen::FromCall,
+        is_unfinished: knows_best.seen == Seen::FromChild && left.iter().all(|loss| loss.request.is_none()),
         time_ns: left.iter().map(|loss| loss.end_ns).max()?,
         trace_spans: knows_best.trace_spans,
         left,

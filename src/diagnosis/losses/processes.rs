@@ -115,9 +115,12 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
         return Vec::new();
     }
     let trace_ns = facts.corpus.usual.traces.quantile(0.99).unwrap_or(0);
+    let under_way_ns = whole.last_ns.saturating_sub(trace_ns.saturating_mul(2));
     let edge_ns =
-        (trace_ns.saturating_mul(2)).saturating_add(EXPORT_NS).min((whole.last_ns - whole.first_ns) / EDGE);
-    let edge_ns = whole.last_ns - edge_ns;
+        under_way_ns.saturating_sub(EXPORT_NS).max(whole.last_ns - (whole.last_ns - whole.first_ns) / EDGE);
+    let is_at_edge = |missing: &Missing| {
+        missing.time_ns >= edge_ns || missing.is_unfinished && missing.time_ns >= under_way_ns
+    };
     let last_ns =
         |service: ServiceId| facts.deviations.losses.kept(service).map_or(i64::MIN, |kept| kept.last_ns);
     let mut cut = BTreeSet::new();
@@ -128,8 +131,8 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
             .iter()
             .filter(|missing| missing.time_ns >= last_ns(service).saturating_sub(TOLERANCE_NS))
             .count();
-        let is_at_edge = told.iter().all(|missing| missing.time_ns >= edge_ns);
-        if behind as f64 >= BEHIND * told.len() as f64 || is_at_edge {
+        let are_at_edge = told.iter().all(|missing| is_at_edge(missing));
+        if behind as f64 >= BEHIND * told.len() as f64 || are_at_edge {
             cut.insert(service);
         } else {
             // Calls alone may be answered by a cache.
