@@ -14,6 +14,7 @@ use crate::model::Value;
 pub(super) static FRAMING: JsonFraming = JsonFraming {
     arrays: &[ArrayRule { key: "data", needs: None }],
     context: &["meta"],
+    indivisible: &[],
     top_level_arrays: true,
 };
 

@@ -38,7 +38,8 @@ static PYTHON: FormatInfo = FormatInfo {
     },
 };
 
-static FRAMING: JsonFraming = JsonFraming { arrays: &[], context: &[], top_level_arrays: true };
+static FRAMING: JsonFraming =
+    JsonFraming { arrays: &[], context: &[], indivisible: &[], top_level_arrays: true };
 
 impl Format for GoStdout {
     fn info(&self) -> &'static FormatInfo {

@@ -17,6 +17,7 @@ pub(super) static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "docs", needs: None },
     ],
     context: &[],
+    indivisible: &[],
     top_level_arrays: true,
 };
 

@@ -41,12 +41,15 @@ impl Framing {
 /// Where a JSON document may be cut.
 #[derive(Debug)]
 pub struct JsonFraming {
-    /// Arrays, named by the key they stand under, between whose elements a cut may be made. At most
-    /// 32.
+    /// Arrays, named by the key they stand under, between whose elements a cut may be made. Inside of
+    /// one of them only those behind it in this list are cut. At most 32.
     pub arrays: &'static [ArrayRule],
     /// Members that the elements of these arrays cannot be understood without: after a cut they are
     /// repeated. Every other member is given out once.
     pub context: &'static [&'static str],
+    /// Members that others of their object cannot be understood without, and that are too many to be
+    /// repeated: an object that has one is not cut inside of it or behind it.
+    pub indivisible: &'static [&'static str],
     /// Whether a cut may be made between the elements of an array at the top, or of an array that
     /// is itself an element of one at the top.
     pub top_level_arrays: bool,

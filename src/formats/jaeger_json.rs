@@ -41,8 +41,12 @@ static INFO: FormatInfo = FormatInfo {
     },
 };
 
-static FRAMING: JsonFraming =
-    JsonFraming { arrays: &[ArrayRule { key: "data", needs: None }], context: &[], top_level_arrays: true };
+static FRAMING: JsonFraming = JsonFraming {
+    arrays: &[ArrayRule { key: "data", needs: None }],
+    context: &[],
+    indivisible: &["spans", "processes"],
+    top_level_arrays: true,
+};
 
 /// Times and durations are in microseconds.
 const UNIT_NS: i64 = 1_000;

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::framing::{ArrayRule, Framing, JsonFraming};
 use super::jaeger_json::{says_truncated, undo_adjustments};
 use super::json::{Cursor, JsonError, Result, each_value};
-use super::otlp_json::{Decoder, OTLP_CAPABILITIES};
+use super::otlp_json::{Decoder, FLAT_MEMBERS, OTLP_CAPABILITIES};
 use super::{Block, Format, FormatInfo, Head, Limit, Limits, Origin, RejectReason, SpanSink};
 use crate::model::{Capabilities, Repair, Span, TraceId, Value};
 
@@ -32,6 +32,7 @@ static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "spans", needs: Some("scope") },
     ],
     context: &["resource", "scope"],
+    indivisible: &FLAT_MEMBERS,
     top_level_arrays: true,
 };
 

@@ -42,6 +42,19 @@ pub(super) const OTLP_CAPABILITIES: Capabilities = Capabilities {
     edited_by_source: false,
 };
 
+/// Members that only a span on its own begins with; an envelope begins with none of them.
+pub(super) const FLAT_MEMBERS: [&str; 9] = [
+    "traceId",
+    "trace_id",
+    "spanId",
+    "span_id",
+    "parentSpanId",
+    "parent_span_id",
+    "name",
+    "startTimeUnixNano",
+    "start_time_unix_nano",
+];
+
 static FRAMING: JsonFraming = JsonFraming {
     arrays: &[
         ArrayRule { key: "resourceSpans", needs: None },
@@ -53,6 +66,7 @@ static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "spans", needs: Some("scope") },
     ],
     context: &["resource", "scope"],
+    indivisible: &FLAT_MEMBERS,
     top_level_arrays: true,
 };
 
@@ -432,15 +446,7 @@ fn is_flat_span(cursor: &Cursor<'_>) -> bool {
             | "scopeSpans"
             | "scope_spans"
             | "instrumentationLibrarySpans" => return Err(JsonError::Ended),
-            "traceId"
-            | "trace_id"
-            | "spanId"
-            | "span_id"
-            | "parentSpanId"
-            | "parent_span_id"
-            | "name"
-            | "startTimeUnixNano"
-            | "start_time_unix_nano" => is_flat = true,
+            _ if FLAT_MEMBERS.contains(&key) => is_flat = true,
             _ => return cursor.skip(),
         }
         Err(JsonError::Ended)

@@ -92,6 +92,7 @@ static FRAMING: JsonFraming = JsonFraming {
         ArrayRule { key: "events", needs: Some("columns") },
     ],
     context: &["columns", "meta", "isSubTree", "hasMore", "timestamp", "time_unix", "__time"],
+    indivisible: &[],
     top_level_arrays: true,
 };
 

@@ -28,7 +28,8 @@ static INFO: FormatInfo = FormatInfo {
 
 /// An answer is one trace, which Tempo bounds, and whether it is whole is said behind it: so it is
 /// not cut inside.
-static FRAMING: JsonFraming = JsonFraming { arrays: &[], context: &[], top_level_arrays: true };
+static FRAMING: JsonFraming =
+    JsonFraming { arrays: &[], context: &[], indivisible: &[], top_level_arrays: true };
 
 /// Keys under which Tempo puts OTLP.
 const BATCHES: [&str; 3] = ["batches/resource", "batches/scopeSpans", "batches/instrumentationLibrarySpans"];

@@ -35,7 +35,8 @@ static INFO: FormatInfo = FormatInfo {
     },
 };
 
-static FRAMING: JsonFraming = JsonFraming { arrays: &[], context: &[], top_level_arrays: true };
+static FRAMING: JsonFraming =
+    JsonFraming { arrays: &[], context: &[], indivisible: &[], top_level_arrays: true };
 
 /// Times and durations are in microseconds.
 const UNIT_NS: i64 = 1_000;

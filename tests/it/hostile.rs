@@ -119,6 +119,21 @@ fn fuzz_targets_accept_rows_of_missing_spans_in_blocks_of_their_own() {
     }
 }
 
+#[test]
+fn fuzz_targets_accept_arrays_in_members_that_others_need() {
+    let span = r#"{"traceID":"1","spanID":"2","operationName":"GET","processID":"p"}"#;
+    let processes = r#"{"o":{"data":[{},{}]},"p":{"serviceName":"shop"}}"#;
+    let jaeger = format!(r#"{{"spans":[{span}],"processes":{processes}}}"#);
+    let flat = r#"{"traceId":"1","spanId":"2","resourceSpans":[{},{"traceId":"3"}],"name":"GET"}"#;
+    let nested = r#"{"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":[
+        {"scope":{},"spans":[{"spanId":"1"},{"spanId":"2"}],"name":"GET"}]}]}]}"#;
+    for (target, text) in [("jaeger_json", jaeger.as_str()), ("otlp_json", flat), ("otlp_json", nested)] {
+        for cuts in 0..6 {
+            harness::decode(target, &[&[0, 4, cuts], text.as_bytes()].concat());
+        }
+    }
+}
+
 fn damaged(mut bytes: Vec<u8>, cut: Option<Index>, changes: &[(Index, u8)]) -> Vec<u8> {
     for (at, byte) in changes {
         let at = at.index(bytes.len());

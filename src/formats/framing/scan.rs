@@ -29,6 +29,10 @@ struct Frame {
     key: (usize, usize),
     /// Bit `i`: the member that rule `i` needs is complete.
     needs_seen: u32,
+    /// A member was met behind which the object must not be cut.
+    is_indivisible: bool,
+    /// The rules from this one on are for arrays inside of it.
+    first_rule: usize,
 }
 
 /// The state of the scan. All indexes are into the buffer of the splitter.
@@ -224,6 +228,7 @@ impl Scanner {
         // Taken, because in damaged JSON a second comma may follow.
         let (start, end) = std::mem::take(&mut object.key);
         let key = key_text(bytes, (start, end));
+        object.is_indivisible |= rules.indivisible.iter().any(|member| member.as_bytes() == key);
         for (index, rule) in rules.arrays.iter().enumerate().take(32) {
             if rule.needs.is_some_and(|needs| needs.as_bytes() == key) {
                 object.needs_seen |= 1 << index;
@@ -239,10 +244,10 @@ impl Scanner {
             return Err(self.at);
         }
         let is_array = closer == b']';
-        if !self.is_on_path(bytes, rules, is_array) {
+        let Some(first_rule) = self.path_rule(bytes, rules, is_array) else {
             self.opaque.push(closer);
             return Ok(());
-        }
+        };
         let is_wrapper = !is_array && self.frames.last().is_none_or(|parent| parent.is_wrapper);
         let parent = self.frames.last().filter(|parent| !parent.is_array);
         let from = parent.map_or(self.at, |parent| parent.key.0);
@@ -252,26 +257,30 @@ impl Scanner {
             replay_before: self.replay.len(),
             key: (0, 0),
             needs_seen: 0,
+            is_indivisible: false,
+            first_rule,
         });
         self.replay.extend_from_slice(&bytes[from..=self.at]);
         Ok(())
     }
 
-    /// Whether a document may be cut inside the container that begins here.
-    fn is_on_path(&self, bytes: &[u8], rules: &JsonFraming, is_array: bool) -> bool {
+    /// The first rule for arrays inside the container that begins here; `None` when a document must not
+    /// be cut inside of it.
+    fn path_rule(&self, bytes: &[u8], rules: &JsonFraming, is_array: bool) -> Option<usize> {
         if !self.opaque.is_empty() {
-            return false;
+            return None;
         }
         let Some(parent) = self.frames.last() else {
-            return !is_array || rules.top_level_arrays;
+            return (!is_array || rules.top_level_arrays).then_some(0);
         };
-        match (parent.is_array, is_array) {
+        let is_on_path = match (parent.is_array, is_array) {
             (true, true) => self.frames.len() == 1 && rules.top_level_arrays,
             (true, false) => true,
-            (false, _) if self.last != b':' || parent.key == (0, 0) => false,
+            (false, _) if self.last != b':' || !may_divide(bytes, rules, parent) => false,
             (false, false) => parent.is_wrapper,
-            (false, true) => may_cut(bytes, rules, parent),
-        }
+            (false, true) => return rule_of_array(bytes, rules, parent).map(|rule| rule + 1),
+        };
+        is_on_path.then_some(parent.first_rule)
     }
 
     fn close(&mut self, byte: u8) {
@@ -341,18 +350,30 @@ impl Scanner {
     }
 }
 
-fn may_cut(bytes: &[u8], rules: &JsonFraming, object: &Frame) -> bool {
+/// Whether a cut may be made inside the member of this object that begins here.
+fn may_divide(bytes: &[u8], rules: &JsonFraming, object: &Frame) -> bool {
     let key = key_text(bytes, object.key);
-    rules.arrays.iter().enumerate().take(32).any(|(index, rule)| {
+    object.key != (0, 0)
+        && !object.is_indivisible
+        && rules.indivisible.iter().all(|member| member.as_bytes() != key)
+}
+
+/// The rule for the array that begins here in this object, if it may be cut.
+fn rule_of_array(bytes: &[u8], rules: &JsonFraming, object: &Frame) -> Option<usize> {
+    let key = key_text(bytes, object.key);
+    let mut candidates = rules.arrays.iter().enumerate().take(32).skip(object.first_rule);
+    let found = candidates.find(|(index, rule)| {
         rule.key.as_bytes() == key && (rule.needs.is_none() || object.needs_seen & (1 << index) != 0)
-    })
+    });
+    found.map(|(index, _)| index)
 }
 
 fn key_text(bytes: &[u8], (start, end): (usize, usize)) -> &[u8] {
     bytes.get(start + 1..end.saturating_sub(1)).unwrap_or_default()
 }
 
-const NO_CUTS: JsonFraming = JsonFraming { arrays: &[], context: &[], top_level_arrays: false };
+const NO_CUTS: JsonFraming =
+    JsonFraming { arrays: &[], context: &[], indivisible: &[], top_level_arrays: false };
 
 /// Whether the first line with text is one complete JSON container, `None` while that line is not
 /// complete.

@@ -12,12 +12,14 @@ static OTLP: JsonFraming = JsonFraming {
         ArrayRule { key: "spans", needs: Some("scope") },
     ],
     context: &["resource", "scope"],
+    indivisible: &[],
     top_level_arrays: true,
 };
 
 static JAEGER: JsonFraming = JsonFraming {
     arrays: &[ArrayRule { key: "data", needs: None }, ArrayRule { key: "spans", needs: Some("processes") }],
     context: &["processes"],
+    indivisible: &[],
     top_level_arrays: true,
 };
 
@@ -295,6 +297,29 @@ fn frames_are_cut_at_their_ends() {
     assert_own_bytes(&blocks, &bytes);
     let lens: Vec<usize> = blocks.iter().map(|block| block.bytes.len()).collect();
     assert_eq!(lens, [4, 7, 54, 5, 6]);
+}
+
+#[test]
+fn arrays_are_cut_only_inside_of_those_that_stand_before_them() {
+    let text = r#"{"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":[{"scope":{},"spans":[{},{}],"name":"1"}]}]}]}"#;
+    let blocks = json(&OTLP, 1, text);
+    let inner = r#"{"scope":{},"spans":[{},{}],"name":"1"}"#;
+    assert!(String::from_utf8_lossy(&blocks[0].bytes).contains(inner), "{blocks:?}");
+}
+
+#[test]
+fn an_object_is_not_cut_behind_members_that_others_need() {
+    let rules = JsonFraming { indivisible: &["processes", "x"], ..JAEGER };
+    let rules: &'static JsonFraming = Box::leak(Box::new(rules));
+    for (text, blocks) in [
+        (r#"{"processes":{"p":{"data":[{},{}]}},"y":1}"#, 1),
+        (r#"{"x":1,"data":[{},{}],"y":1}"#, 1),
+        (r#"{"x":1,"y":{"data":[{},{}]}}"#, 1),
+        (r#"{"y":1,"data":[{},{}],"x":1}"#, 3),
+    ] {
+        let found = json(rules, 1, text);
+        assert_eq!(found.len(), blocks, "{text}");
+    }
 }
 
 #[test]
