@@ -170,7 +170,9 @@ fn deviations(store: &Store, scope: &Scope, abilities: &[InputAbility], corpus: 
         own
     });
     let mut deviations = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
-    collected.iter().for_each(|own| deviations.merge(own));
+    for own in &collected {
+        deviations.merge(own);
+    }
     deviations.finish();
     deviations
 }

@@ -1343,7 +1343,7 @@ impl Evidence {
             Self::SampledLosses { kept, seen } | Self::SampledRequests { kept, seen } => {
                 json!({"kept": kept, "seen": seen})
             }
-            Self::CallAround { orphans } => json!({"orphans": orphans}),
+            Self::CallAround { orphans } | Self::CallerAbsent { orphans } => json!({"orphans": orphans}),
             Self::SamplerSeparates { service, function, ratio, absent, beyond, exceptions, p_exponent } => {
                 json!({"service": service, "function": function, "absent": absent, "beyond": beyond, "exceptions": exceptions, "p_exponent": p_exponent, "ratio": (ratio * 1e3).round() / 1e3})
             }
@@ -1373,7 +1373,6 @@ impl Evidence {
                 json!({"services": services, "largest_share": (largest_share * 1e3).round() / 1e3})
             }
             Self::LargeTracesOnly { smallest, usual } => json!({"smallest": smallest, "usual": usual}),
-            Self::CallerAbsent { orphans } => json!({"orphans": orphans}),
             Self::ParentInOtherTrace { orphans, is_cut } => json!({"orphans": orphans, "is_cut": is_cut}),
             Self::OrphansInCalls { caller, pairs, unique } => {
                 json!({"caller": caller, "pairs": pairs, "unique": unique})

@@ -173,7 +173,9 @@ fn affected(losses: &[&Loss]) -> Affected {
     let mut sorted: Vec<&&Loss> = losses.iter().collect();
     sorted.sort_unstable_by_key(|loss| (loss.trace_id, loss.start_ns, loss.span_id));
     let mut affected = Affected::default();
-    sorted.iter().for_each(|loss| affected.add(loss.operation, loss.trace_id, loss.start_ns));
+    for loss in sorted {
+        affected.add(loss.operation, loss.trace_id, loss.start_ns);
+    }
     affected
 }
 

@@ -42,6 +42,7 @@ pub enum Seen {
 
 /// What is left of a missing span: an orphan, or a call without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub struct Loss {
     hash: u64,
     /// Trace.

@@ -38,13 +38,13 @@ mod tests {
     #[test]
     fn bounds_hold_and_are_near() {
         assert!((ln_choose(24, 12) - 2_704_156_f64.ln()).abs() < 1e-9);
-        assert_eq!(ln_choose(3, 4), f64::NEG_INFINITY);
+        assert!(ln_choose(3, 4) < -f64::MAX);
         // Exact: 0.5^20 and (1 - 0.9^10).
         assert!((ln_at_least(20, 20, 0.5) - 20.0 * 0.5_f64.ln()).abs() < 1e-9);
         assert!(ln_at_least(1, 10, 0.1) >= (1.0 - 0.9_f64.powi(10)).ln());
-        assert_eq!(ln_at_least(0, 0, 0.5), 0.0);
+        assert!(ln_at_least(0, 0, 0.5).abs() < 1e-9);
         // Exact: e^-20.
         assert!((ln_at_most(0, 20.0) + 20.0).abs() < 1e-9);
-        assert_eq!(ln_at_most(30, 20.0), 0.0);
+        assert!(ln_at_most(30, 20.0).abs() < 1e-9);
     }
 }

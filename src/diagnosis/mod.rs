@@ -315,7 +315,9 @@ impl Break {
         let mut spans: Vec<&Damaged> = self.spans.iter().collect();
         spans.sort_unstable_by_key(|span| (span.trace_id, span.start_ns, span.span_id));
         let mut affected = Affected::default();
-        spans.iter().for_each(|span| affected.add(span.operation, span.trace_id, span.start_ns));
+        for span in spans {
+            affected.add(span.operation, span.trace_id, span.start_ns);
+        }
         affected
     }
 

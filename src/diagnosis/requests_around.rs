@@ -136,7 +136,7 @@ fn found(
              a client that makes no spans. Somebody outside who always calls both at the same time would leave \
              the same."
         ),
-        spans: caused.iter().map(|caused| caused.damaged()).collect(),
+        spans: caused.iter().map(Caused::damaged).collect(),
         rate: Some(rate(caused.len() as u64, facts.corpus.profile(site).spans, RateUnit::Spans)),
         proof: Evidence::RequestsAround { service: name, enclosed: caused.len() as u64, roots },
         support: support.into_iter().flatten().collect(),

@@ -36,7 +36,7 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
 fn found(facts: &Facts<'_>, (exit, entry): (SiteId, SiteId), restarted: &Restarted<'_>) -> Break {
     let pairs: &[Pair] = restarted.paired.map_or(&[], |edge| &edge.pairs);
     let mut spans: Vec<Damaged> = restarted.joins.iter().map(|join| damaged(join)).collect();
-    spans.extend(pairs.iter().map(|pair| damaged_by_pair(pair)));
+    spans.extend(pairs.iter().map(damaged_by_pair));
     let broken = spans.len() as u64;
     let by_ids = (!restarted.joins.is_empty())
         .then_some(Evidence::ParentInOtherTrace { orphans: restarted.joins.len() as u64, is_cut: false });

@@ -155,10 +155,7 @@ impl Reference {
         for (place, finding) in &found_by {
             match expected.get(place) {
                 Some(known) => {
-                    let raised = match self.has_causes {
-                        true => raised(known, finding, is_loose),
-                        false => Vec::new(),
-                    };
+                    let raised = if self.has_causes { raised(known, finding, is_loose) } else { Vec::new() };
                     wrong.extend(raised.into_iter().map(|text| format!("{place:?}: {text}")));
                 }
                 None if self.has_causes => wrong.push(format!("{place:?} is new")),

@@ -7,7 +7,7 @@ use super::{Break, Facts, Missing, Place, Seen, Why, broken, broken_together, by
 use crate::causes::{
     backend_limit, collector_refused, export_queue_overflow, external_caller, tail_sampling_split,
 };
-use crate::corpus::losses::SampledTrace;
+use crate::corpus::losses::{Kept, SampledTrace};
 use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
 use crate::finding::Evidence;
 use crate::report::{Confidence, Severity};
@@ -126,7 +126,7 @@ fn common_window(facts: &Facts<'_>, table: &[Missing], services: usize) -> Optio
     let (from_ns, to_ns) = (window[0], window[inside - 1]);
     let mut traces: Vec<SampledTrace> = Vec::new();
     for service in by_service(table).into_keys() {
-        traces.extend(facts.deviations.losses.kept(service).map(|kept| kept.sample()).unwrap_or_default());
+        traces.extend(facts.deviations.losses.kept(service).map(Kept::sample).unwrap_or_default());
     }
     traces.sort_unstable();
     traces.dedup();

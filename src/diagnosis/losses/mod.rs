@@ -43,6 +43,7 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
 
 /// A missing span.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 struct Missing {
     trace_id: TraceId,
     /// The service that lost it.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Break, Facts, Missing, Place, Why, broken, by_service, service_name, take};
 use crate::causes::sampler_mismatch;
+use crate::corpus::losses::Kept;
 use crate::corpus::statistics::{LN_IMPROBABLE, ln_choose};
 use crate::finding::Evidence;
 use crate::model::TraceId;
@@ -103,7 +104,7 @@ pub(super) fn explain(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break>
         let is_told = |missing: &&&Missing| !missing.is_service_present && !missing.is_failed;
         let absent: BTreeSet<TraceId> =
             missing.iter().filter(is_told).map(|missing| missing.trace_id).collect();
-        let present = facts.deviations.losses.kept(service).map(|kept| kept.sample()).unwrap_or_default();
+        let present = facts.deviations.losses.kept(service).map(Kept::sample).unwrap_or_default();
         let present: Vec<TraceId> = present.iter().map(|trace| trace.trace_id).collect();
         if let Some(separation) = separate(&present, &absent) {
             found.push((service, absent, separation));
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn other_losses_do_not_hide_a_sampler() {
-        let is_lost = |id: &TraceId| xxh3_128(&id.0.to_be_bytes()) % 10 == 0;
+        let is_lost = |id: &TraceId| xxh3_128(&id.0.to_be_bytes()).is_multiple_of(10);
         let separation = separated(|id| value(&FUNCTIONS[0], *id) < 0.7 && !is_lost(id)).unwrap();
         assert_eq!(separation.function.name, "OpenTelemetry JS");
     }
