@@ -183,7 +183,7 @@ impl Settlement<'_, '_> {
 const FEW_CANDIDATES: u32 = 3;
 
 /// Requests among which the best one is proposed at all, with low confidence. On runs with a known truth it
-/// was right in most cases among up to six, and in one of four among seven and eight.
+/// was right in half of the cases among four to six, and in one of nine among seven and eight.
 const PROPOSED_AMONG: u32 = 6;
 
 /// A span with the parent that it should have: one of its usual parent's site in the request, else the
