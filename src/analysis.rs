@@ -159,6 +159,9 @@ fn deviations(store: &Store, scope: &Scope, abilities: &[InputAbility], corpus: 
         let (mut pass, mut inputs) = (FlatPass::default(), Vec::new());
         while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
             for records in partition.traces() {
+                if !own.wants(records) {
+                    continue;
+                }
                 let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
                 inputs_of(records, &mut inputs);
                 if doubt(store, &trace, &inputs, abilities).is_none() {

@@ -96,16 +96,15 @@ impl Analyzer for InstrumentationLoadedLate {
         if candidates.is_empty() {
             return Vec::new();
         }
-        let routed = services_with_routes(case);
         let languages = languages(case);
+        let mut routed: BTreeMap<&str, u64> = BTreeMap::new();
+        for language in services_with_routes(case).iter().filter_map(|service| languages.get(service)) {
+            *routed.entry(language).or_default() += 1;
+        }
         let findings = candidates.into_iter().filter_map(|(service, members)| {
             let paths = paths(&members);
             let language = languages.get(&service)?;
-            let is_sibling = |other: &&ServiceId| languages.get(*other) == Some(language);
-            let siblings = routed.iter().filter(is_sibling).count() as u64;
-            if siblings == 0 {
-                return None;
-            }
+            let siblings = routed.get(language).copied()?;
             let group = case.group(members);
             let name = &case.names.services[service as usize].name;
             let title = format!("{name} names its requests by their method only");

@@ -19,10 +19,15 @@ const FORBIDDEN: f64 = 1e9;
 
 /// Pairs of left and right. Candidates that share a member are one conflict; conflicts do not touch
 /// each other, so each is solved by itself. Of equal costs the smaller numbers win.
-pub(crate) fn assign(candidates: &[Candidate], left: usize, right: usize) -> Vec<(u32, u32)> {
-    let mut union = UnionFind::<u32>::new(left + right);
+pub(crate) fn assign(candidates: &[Candidate], left: usize) -> Vec<(u32, u32)> {
+    // Few on the left may have candidates anywhere among many on the right.
+    let mut rights: Vec<u32> = candidates.iter().map(|candidate| candidate.right).collect();
+    rights.sort_unstable();
+    rights.dedup();
+    let mut union = UnionFind::<u32>::new(left + rights.len());
     for candidate in candidates {
-        union.union(candidate.left, left as u32 + candidate.right);
+        let right = rights.partition_point(|right| *right < candidate.right);
+        union.union(candidate.left, (left + right) as u32);
     }
     let mut conflicts: Vec<(u32, &Candidate)> =
         candidates.iter().map(|candidate| (union.find(candidate.left), candidate)).collect();
@@ -158,22 +163,22 @@ mod tests {
     #[test]
     fn a_conflict_is_solved_as_a_whole() {
         // The cheapest pair first would leave (1, 1) for 100.
-        let found = assign(&candidates(&[(0, 0, 1.0), (0, 1, 2.0), (1, 0, 3.0), (1, 1, 100.0)]), 2, 2);
+        let found = assign(&candidates(&[(0, 0, 1.0), (0, 1, 2.0), (1, 0, 3.0), (1, 1, 100.0)]), 2);
         assert_eq!(found, [(0, 1), (1, 0)]);
     }
 
     #[test]
     fn as_many_as_possible_are_paired() {
-        let found = assign(&candidates(&[(0, 0, 0.0), (0, 1, 50.0), (1, 0, 50.0)]), 2, 2);
+        let found = assign(&candidates(&[(0, 0, 0.0), (0, 1, 50.0), (1, 0, 50.0)]), 2);
         assert_eq!(found, [(0, 1), (1, 0)]);
-        assert_eq!(assign(&candidates(&[(0, 0, 5.0), (1, 0, 4.0), (2, 0, 6.0)]), 3, 1), [(1, 0)]);
-        assert_eq!(assign(&[], 3, 3), []);
+        assert_eq!(assign(&candidates(&[(0, 0, 5.0), (1, 0, 4.0), (2, 0, 6.0)]), 3), [(1, 0)]);
+        assert_eq!(assign(&[], 3), []);
     }
 
     #[test]
     fn a_conflict_of_any_size_ends() {
         let many: Vec<(u32, u32, f64)> = (0..3_000).flat_map(|n| [(n, n, 1.0), (n, n + 1, 2.0)]).collect();
-        let found = assign(&candidates(&many), 3_000, 3_001);
+        let found = assign(&candidates(&many), 3_000);
         assert_eq!(found.len(), 3_000);
     }
 

@@ -129,8 +129,8 @@ impl Composition {
             Parent::Span(parent) => is_consumer && resource(trace, parent as usize) == resource(trace, index),
             Parent::None | Parent::Itself => false,
         };
-        let row = trace.partition.boundary(&trace.spans[index]).filter(|_| is_consumer);
-        if is_odd || row.is_some_and(|row| row.batch > 1) {
+        let row = || trace.partition.boundary(&trace.spans[index]);
+        if is_odd || is_consumer && row().is_some_and(|row| row.batch > 1) {
             self.note(trace.service(index));
         }
     }

@@ -6,8 +6,8 @@ use super::Corpus;
 use super::foreign_parents::IdJoin;
 use super::losses::Losses;
 use super::possible_callers::PossibleCallers;
-use super::requests::Requests;
-use crate::store::Names;
+use super::requests::{self, Requests};
+use crate::store::{Names, SiteId, SpanRecord};
 use crate::trace::TraceView;
 
 /// What deviates from the usual.
@@ -21,17 +21,32 @@ pub struct Deviations {
     pub possible_callers: PossibleCallers,
     /// Spans of services in which something is odd.
     pub requests: Requests,
+    /// By operation: whether anything is looked for in the traces in which it occurs.
+    is_wanted: Vec<bool>,
 }
 
 impl Deviations {
     /// Nothing seen yet.
     pub fn new(corpus: &Corpus, names: &Names) -> Self {
+        let (losses, possible_callers) = (Losses::new(corpus, names), PossibleCallers::new(corpus, names));
+        let is_wanted = (0..names.sites.len() as SiteId).map(|site| {
+            losses.wants(names, site) || possible_callers.wants(site) || requests::wants(corpus, names, site)
+        });
+        let is_wanted: Vec<bool> = is_wanted.collect();
+        let is_wanted = names.operations.iter().map(|operation| is_wanted[operation.site as usize]);
         Self {
-            losses: Losses::new(corpus, names),
+            losses,
             id_joins: Vec::new(),
-            possible_callers: PossibleCallers::new(corpus, names),
+            possible_callers,
             requests: Requests::default(),
+            is_wanted: is_wanted.collect(),
         }
+    }
+
+    /// Whether anything is looked for in a trace with these records. Most traces of most systems are
+    /// healthy, and are left out by this.
+    pub fn wants(&self, records: &[SpanRecord]) -> bool {
+        records.iter().any(|record| self.is_wanted[record.operation as usize])
     }
 
     /// Takes in the judged spans of one trace. `corpus` is finished.

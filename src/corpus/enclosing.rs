@@ -126,7 +126,7 @@ pub fn enclose(inner: &[Interval], outer: &[Interval], extent: Extent) -> Enclos
     for moved_ns in moves(outer) {
         let candidates = search.candidates(&within(inner, outer, moved_ns), moved_ns);
         trials += candidates.len();
-        met += paired(&candidates, outer.len());
+        met += paired(&candidates);
     }
     // Of the outer ones as many had a chance.
     let share = trials as f64 / (inner.len() * MOVES.len()).max(1) as f64;
@@ -184,12 +184,12 @@ fn within(inner: &[Interval], outer: &[Interval], moved_ns: i64) -> Vec<Interval
 }
 
 /// How many can be paired one to one.
-fn paired(candidates: &[Vec<usize>], outer: usize) -> u64 {
+fn paired(candidates: &[Vec<usize>]) -> u64 {
     let possible = candidates.iter().enumerate().flat_map(|(left, around)| {
         let pair = move |right: &usize| Candidate { left: left as u32, right: *right as u32, cost: 0.0 };
         around.iter().map(pair)
     });
-    assign(&possible.collect::<Vec<_>>(), candidates.len(), outer).len() as u64
+    assign(&possible.collect::<Vec<_>>(), candidates.len()).len() as u64
 }
 
 /// The cheapest pairs, by how near the delays are to those of inner spans with one candidate.
@@ -209,7 +209,7 @@ fn assigned(inner: &[Interval], outer: &[Interval], candidates: &[Vec<usize>]) -
         })
     });
     let possible: Vec<Candidate> = possible.collect();
-    let pairs = assign(&possible, inner.len(), outer.len()).into_iter();
+    let pairs = assign(&possible, inner.len()).into_iter();
     pairs
         .map(|(left, right)| (left as usize, right as usize, candidates[left as usize].len() as u32))
         .collect()

@@ -133,6 +133,9 @@ pub struct Losses {
     seen: u64,
     /// By service: whether it may have lost spans.
     is_suspect: Vec<bool>,
+    has_suspects: bool,
+    /// By site: whether some of its calls have no answer.
+    is_unanswered: Vec<bool>,
     kept: BTreeMap<ServiceId, Kept>,
     answered: Vec<bool>,
     /// Services of the trace in hand.
@@ -149,6 +152,8 @@ impl Default for Losses {
             rows: BottomK::new(LOSSES_KEPT),
             seen: 0,
             is_suspect: Vec::new(),
+            has_suspects: false,
+            is_unanswered: Vec::new(),
             kept: BTreeMap::new(),
             answered: Vec::new(),
             services: Vec::new(),
@@ -162,6 +167,7 @@ impl Losses {
     /// Nothing seen yet.
     pub(super) fn new(corpus: &Corpus, names: &Names) -> Self {
         let mut is_suspect = vec![false; names.services.len()];
+        let mut is_unanswered = vec![false; names.sites.len()];
         for site in 0..names.sites.len() as SiteId {
             let profile = corpus.profile(site);
             if profile.spans == profile.roots + profile.joined {
@@ -173,16 +179,23 @@ impl Losses {
             }
         }
         for exit in corpus.hops.exits(names) {
-            if let Some((callee, _)) = corpus.usual.callee(names.site_of(exit.operation), exit.boundary) {
+            let site = names.site_of(exit.operation);
+            if let Some((callee, _)) = corpus.usual.callee(site, exit.boundary) {
                 is_suspect[callee as usize] = true;
+                is_unanswered[site as usize] = true;
             }
         }
-        Self { is_suspect, ..Self::default() }
+        Self { has_suspects: is_suspect.contains(&true), is_suspect, is_unanswered, ..Self::default() }
+    }
+
+    /// Whether traces with spans of this site may lack spans.
+    pub(super) fn wants(&self, names: &Names, site: SiteId) -> bool {
+        self.is_suspect[names.site(site).service as usize] || self.is_unanswered[site as usize]
     }
 
     /// Takes in the judged spans of one trace.
     pub(super) fn observe(&mut self, trace: &TraceView<'_>, corpus: &Corpus) {
-        if !self.is_suspect.contains(&true) {
+        if !self.has_suspects {
             return;
         }
         self.observe_presence(trace);

@@ -194,13 +194,16 @@ pub(super) fn broken_edges(
         side
     });
     let rewritten = Matching::new(&exits, &entries, Paths::Rewritten, clocks, network, names);
-    for rewritten in proven_edges(&rewritten) {
-        match edges.iter_mut().find(|edge| edge.key() == rewritten.key()) {
-            Some(edge) => edge.pairs.extend(rewritten.pairs),
-            None => edges.push(rewritten),
-        }
-    }
+    edges.extend(proven_edges(&rewritten));
+    // The sort keeps the order: of two for one edge the pairs of the second join the first.
     edges.sort_by_key(BrokenEdge::key);
+    edges.dedup_by(|rewritten, edge| {
+        let is_same = rewritten.key() == edge.key();
+        if is_same {
+            edge.pairs.append(&mut rewritten.pairs);
+        }
+        is_same
+    });
     edges
 }
 
@@ -450,7 +453,7 @@ impl<'m> Matching<'m> {
             own.truncate(CANDIDATES);
             possible.extend(own);
         }
-        let assigned = assign(&possible, self.entries.len(), self.exits.len());
+        let assigned = assign(&possible, self.entries.len());
         let alone: BTreeSet<u32> = assigned.iter().map(|(_, exit)| *exit).collect();
         let doubled = self.doubled(&alone);
         let mut pairs: BTreeMap<EdgeKey, Vec<Pair>> = BTreeMap::new();

@@ -24,6 +24,13 @@ pub const SPANS_KEPT: usize = 1 << 16;
 const CALLS_WANTED: usize = 1 << 12;
 const CALLS_OF_A_SITE: usize = 32;
 
+/// Services of which everything that they call is followed. Whoever else nobody calls may be called by all
+/// others.
+const SERVICES_FOLLOWED: usize = 64;
+
+/// Comparisons that are remembered, some 40 MB; then all of them are forgotten.
+const COMPARISONS_KEPT: usize = 1 << 20;
+
 /// Exits of one span that are compared with the calls it may make. A span with more of them is left out.
 const EXITS_COMPARED: usize = 512;
 
@@ -92,6 +99,8 @@ pub struct WantedCall {
 #[derive(Debug)]
 pub struct PossibleCallers {
     spans: BottomK<OpenSpan>,
+    /// The kept spans, once everything is merged.
+    by_start: Vec<OpenSpan>,
     seen: u64,
     calls: Vec<WantedCall>,
     /// Spans that make a call, by number of the call.
@@ -107,6 +116,7 @@ impl Default for PossibleCallers {
     fn default() -> Self {
         Self {
             spans: BottomK::new(SPANS_KEPT),
+            by_start: Vec::new(),
             seen: 0,
             calls: Vec::new(),
             made: Vec::new(),
@@ -156,22 +166,32 @@ impl PossibleCallers {
     }
 
     fn want_requests(&mut self, corpus: &Corpus, names: &Names) {
-        let graph = Services::of(corpus, names);
         let entries = || (0..).zip(&names.sites).filter(|(_, site)| site.kind.is_entry());
-        let mut possible: BTreeSet<ServiceId> = BTreeSet::new();
-        for (entry, site) in entries() {
-            let profile = corpus.profile(entry);
-            if profile.roots < ROOTS_NEEDED || !corpus.parents(entry).is_empty() {
-                continue;
-            }
-            let below = graph.reachable_from(site.service, Direction::Down);
-            let others: BTreeSet<ServiceId> =
-                entries().map(|(_, site)| site.service).filter(|service| !below.contains(service)).collect();
-            self.is_root_wanted[entry as usize] |= !others.is_empty();
-            possible.extend(others);
+        let is_never_called =
+            |entry: SiteId| corpus.profile(entry).roots >= ROOTS_NEEDED && corpus.parents(entry).is_empty();
+        let mut never_called: BTreeMap<ServiceId, Vec<SiteId>> = BTreeMap::new();
+        for (entry, site) in entries().filter(|(entry, _)| is_never_called(*entry)) {
+            never_called.entry(site.service).or_default().push(entry);
+        }
+        if never_called.is_empty() {
+            return;
+        }
+        let graph = Services::of(corpus, names);
+        let services: BTreeSet<ServiceId> = entries().map(|(_, site)| site.service).collect();
+        // Services that are below every one of those that nobody calls: the callers of none of them.
+        let mut below_all = services.clone();
+        for (number, (service, roots)) in never_called.into_iter().enumerate() {
+            let below = if number < SERVICES_FOLLOWED {
+                graph.reachable_from([service], Direction::Down)
+            } else {
+                BTreeSet::from([service])
+            };
+            let has_others = services.iter().any(|other| !below.contains(other));
+            roots.into_iter().for_each(|root| self.is_root_wanted[root as usize] |= has_others);
+            below_all.retain(|other| below.contains(other));
         }
         for (entry, site) in entries() {
-            self.is_request_wanted[entry as usize] = possible.contains(&site.service);
+            self.is_request_wanted[entry as usize] = !below_all.contains(&site.service);
         }
     }
 
@@ -190,6 +210,12 @@ impl PossibleCallers {
         for (number, wanted) in self.is_root_wanted.iter_mut().enumerate() {
             *wanted |= corpus.profile(number as SiteId).roots > 0;
         }
+    }
+
+    /// Whether spans of this site may be roots or callers.
+    pub(super) fn wants(&self, site: SiteId) -> bool {
+        let at = site as usize;
+        self.is_root_wanted[at] || self.is_request_wanted[at] || self.calls_of.contains_key(&site)
     }
 
     /// Takes in the judged spans of one trace.
@@ -215,8 +241,6 @@ impl PossibleCallers {
     /// Looks for the calls that this span may make, among the exits of its service while it is open.
     fn observe_caller(&mut self, trace: &TraceView<'_>, index: usize, exits: &[(ServiceId, i64, u32)]) {
         let caller = &trace.spans[index];
-        let calls = self.calls_of.get(&trace.names.site_of(caller.operation)).cloned().unwrap_or_default();
-        let mut made = vec![false; calls.len()];
         let service = trace.service(index);
         let first = exits.partition_point(|exit| (exit.0, exit.1) < (service, caller.start_ns()));
         let last = exits.partition_point(|exit| (exit.0, exit.1) <= (service, caller.end_ns()));
@@ -224,23 +248,24 @@ impl PossibleCallers {
         if own.len() > EXITS_COMPARED {
             return;
         }
-        for (_, _, boundary) in own {
-            for (at, call) in calls.iter().enumerate() {
-                made[at] |= self.is_same(trace.names, *boundary, *call);
-            }
-        }
-        for (call, made) in calls.into_iter().zip(made) {
-            if made {
-                self.made[call as usize] += 1;
+        let site = trace.names.site_of(caller.operation);
+        let calls = self.calls_of.remove(&site).unwrap_or_default();
+        for call in &calls {
+            if own.iter().any(|(_, _, boundary)| self.is_same(trace.names, *boundary, *call)) {
+                self.made[*call as usize] += 1;
             } else {
-                self.add(trace, index, Role::WithoutCall(call));
+                self.add(trace, index, Role::WithoutCall(*call));
             }
         }
+        self.calls_of.insert(site, calls);
     }
 
     fn is_same(&mut self, names: &Names, exit: u32, call: u32) -> bool {
         let entry = self.calls[call as usize].boundary;
         let boundary = |number: u32| &names.boundaries[number as usize];
+        if self.same.len() >= COMPARISONS_KEPT {
+            self.same.clear();
+        }
         *self.same.entry((exit, entry)).or_insert_with(|| boundary(exit).may_be_call_of(boundary(entry)))
     }
 
@@ -292,7 +317,8 @@ impl PossibleCallers {
 
     /// Once everything is merged.
     pub(super) fn finish(&mut self) {
-        self.spans.finish();
+        self.by_start = self.spans.take_finished();
+        self.by_start.sort_unstable_by_key(|span| (span.start_ns, span.trace_id, span.span_id, span.role));
     }
 
     /// The calls that were looked for, and how many spans of the caller's site make each.
@@ -302,14 +328,12 @@ impl PossibleCallers {
 
     /// Kept spans, and spans in all.
     pub fn kept_of(&self) -> (u64, u64) {
-        (self.spans.finished().len() as u64, self.seen)
+        (self.by_start.len() as u64, self.seen)
     }
 
     /// The kept spans, by start.
-    pub fn by_start(&self) -> Vec<OpenSpan> {
-        let mut spans = self.spans.finished().to_vec();
-        spans.sort_unstable_by_key(|span| (span.start_ns, span.trace_id, span.span_id, span.role));
-        spans
+    pub fn by_start(&self) -> &[OpenSpan] {
+        &self.by_start
     }
 }
 
@@ -369,11 +393,15 @@ impl Services {
         services
     }
 
-    /// This service and all that are reached from it.
-    pub fn reachable_from(&self, service: ServiceId, direction: Direction) -> BTreeSet<ServiceId> {
+    /// These services and all that are reached from one of them.
+    pub fn reachable_from(
+        &self,
+        services: impl IntoIterator<Item = ServiceId>,
+        direction: Direction,
+    ) -> BTreeSet<ServiceId> {
         let steps = if direction == Direction::Down { &self.down } else { &self.up };
-        let mut reached = BTreeSet::from([service]);
-        let mut next = VecDeque::from([service]);
+        let mut reached: BTreeSet<ServiceId> = services.into_iter().collect();
+        let mut next: VecDeque<ServiceId> = reached.iter().copied().collect();
         while let Some(service) = next.pop_front() {
             for other in steps.get(&service).into_iter().flatten() {
                 if reached.insert(*other) {

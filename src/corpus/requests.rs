@@ -149,6 +149,8 @@ pub struct Requests {
     enclosed: BottomK<EnclosedSpan>,
     seen: u64,
     local: LocalSpans,
+    /// The kept spans, once everything is merged.
+    by_process: Vec<LocalSpan>,
 }
 
 impl Default for Requests {
@@ -158,8 +160,18 @@ impl Default for Requests {
             enclosed: BottomK::new(SPANS_KEPT / 4),
             seen: 0,
             local: LocalSpans::default(),
+            by_process: Vec::new(),
         }
     }
+}
+
+/// Whether spans of this site are kept, or may enclose others.
+pub(super) fn wants(corpus: &Corpus, names: &Names, site: SiteId) -> bool {
+    corpus.composition.is_odd(names.site(site).service) || may_enclose(corpus, names, site)
+}
+
+fn may_enclose(corpus: &Corpus, names: &Names, site: SiteId) -> bool {
+    names.site(site).kind == SpanKind::Internal && corpus.composition.enclosing(site).enclosing > 0
 }
 
 impl Requests {
@@ -225,9 +237,7 @@ impl Requests {
         children: &[(u32, u32)],
     ) {
         let site = |index: usize| trace.names.site_of(trace.spans[index].operation);
-        let is_suspect = |index: usize| {
-            trace.kind(index) == SpanKind::Internal && corpus.composition.enclosing(site(index)).enclosing > 0
-        };
+        let is_suspect = |index: usize| may_enclose(corpus, trace.names, site(index));
         if !children.iter().any(|(_, child)| is_suspect(*child as usize)) {
             return;
         }
@@ -298,17 +308,16 @@ impl Requests {
 
     /// Once everything is merged.
     pub(super) fn finish(&mut self) {
-        self.spans.finish();
+        self.by_process = self.spans.take_finished();
+        self.by_process.sort_unstable_by_key(|span| {
+            (span.resource, span.start_ns, span.trace_id, span.span_id, span.operation, span.source)
+        });
         self.enclosed.finish();
     }
 
     /// The kept spans by process, then by start; of equal times by ids.
-    pub fn by_process(&self) -> Vec<LocalSpan> {
-        let mut spans = self.spans.finished().to_vec();
-        spans.sort_unstable_by_key(|span| {
-            (span.resource, span.start_ns, span.trace_id, span.span_id, span.operation, span.source)
-        });
-        spans
+    pub fn by_process(&self) -> &[LocalSpan] {
+        &self.by_process
     }
 
     /// The kept spans inside leaf spans, by hash.
@@ -318,7 +327,7 @@ impl Requests {
 
     /// Kept spans, and spans of the same services in all.
     pub fn kept_of(&self) -> (u64, u64) {
-        (self.spans.finished().len() as u64, self.seen)
+        (self.by_process.len() as u64, self.seen)
     }
 }
 

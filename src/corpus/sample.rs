@@ -104,6 +104,12 @@ impl<T: Hashed> BottomK<T> {
         &self.members
     }
 
+    /// Finishes the sample and hands its members over, smallest hash first.
+    pub fn take_finished(&mut self) -> Vec<T> {
+        self.prune();
+        std::mem::take(&mut self.members)
+    }
+
     fn prune(&mut self) {
         self.members.sort_unstable();
         self.members.dedup();

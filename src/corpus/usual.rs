@@ -50,6 +50,7 @@ type Exit = (SiteId, u32);
 #[derive(Debug, Default)]
 pub struct Usual {
     lifetimes: Vec<Lifetime>,
+    whole: Lifetime,
     requests: Vec<Histogram>,
     /// Durations of whole traces.
     pub traces: Histogram,
@@ -112,6 +113,7 @@ impl Usual {
 
     /// Draws the conclusions, once everything is merged.
     pub(super) fn finish(&mut self, names: &Names) {
+        self.lifetimes.iter().for_each(|lifetime| self.whole.merge(*lifetime));
         let answers: BTreeMap<_, _> = self.answers.drain().collect();
         for ((exit, service), count) in answers {
             let usual = self.callees.entry(exit).or_insert((service, count));
@@ -131,10 +133,8 @@ impl Usual {
     }
 
     /// When any process was seen.
-    pub fn whole(&self) -> Lifetime {
-        let mut whole = Lifetime::default();
-        self.lifetimes.iter().for_each(|lifetime| whole.merge(*lifetime));
-        whole
+    pub const fn whole(&self) -> Lifetime {
+        self.whole
     }
 
     /// How long the requests of a service take: the durations of its entry spans.

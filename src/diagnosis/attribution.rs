@@ -101,7 +101,7 @@ pub(super) struct Attributed<'g, K> {
 
 /// Roots that no stage explained yet, by start.
 pub(super) fn unexplained_roots(facts: &Facts<'_>, explained: &Explained) -> Vec<OpenSpan> {
-    let spans = facts.deviations.possible_callers.by_start().into_iter();
+    let spans = facts.deviations.possible_callers.by_start().iter().copied();
     spans.filter(|span| span.role == Role::Root && !explained.has(span.trace_id, span.span_id)).collect()
 }
 

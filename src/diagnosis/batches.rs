@@ -22,7 +22,7 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
         return Vec::new();
     }
     let rows = facts.deviations.requests.by_process();
-    let processes = Process::all(&rows, explained);
+    let processes = Process::all(rows, explained);
     let mut sites: BTreeMap<SiteId, Vec<Batch<'_>>> = BTreeMap::new();
     for process in by_service(facts.names, &processes).into_values().flatten() {
         for batch in batches(process) {

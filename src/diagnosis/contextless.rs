@@ -22,7 +22,7 @@ const EXCEPTIONS: f64 = 0.05;
 /// Finds them.
 pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break> {
     let rows = facts.deviations.requests.by_process();
-    let processes = Process::all(&rows, explained);
+    let processes = Process::all(rows, explained);
     let services = by_service(facts.names, &processes);
     services.into_iter().filter_map(|(service, own)| of_service(facts, explained, service, &own)).collect()
 }

@@ -24,7 +24,7 @@ const FAR_LONGER: i64 = 5;
 /// Finds them.
 pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break> {
     let rows = facts.deviations.requests.by_process();
-    let processes = Process::all(&rows, explained);
+    let processes = Process::all(rows, explained);
     let mut found = Vec::new();
     for (service, own) in by_service(facts.names, &processes) {
         let Some(requests) = facts.corpus.usual.requests(service) else { continue };
@@ -95,14 +95,14 @@ fn consumer_loop(
     request_ns: i64,
     groups: &[Group<'_, '_>],
 ) -> Vec<Break> {
-    let is_loop = |group: &&Group<'_, '_>| {
-        let all = group.process.requests.iter();
-        let all = all.filter(|request| facts.names.site_of(request.entry.operation) == group.site).count();
+    let is_long = |group: &&Group<'_, '_>| {
         group.kind(facts.names) == SpanKind::Consumer
             && group.cover_ns() > FAR_LONGER.saturating_mul(request_ns)
-            && group.spans.len() * 2 >= all
     };
-    let loops: Vec<&Group<'_, '_>> = groups.iter().filter(is_loop).collect();
+    let mut loops: Vec<&Group<'_, '_>> = groups.iter().filter(is_long).collect();
+    let requests = requests_by_site(facts.names, &loops);
+    let all = |group: &Group<'_, '_>| requests.get(&(group.process.number(), group.site)).copied();
+    loops.retain(|group| group.spans.len() * 2 >= all(group).unwrap_or_default());
     let consumers: Vec<&LocalSpan> =
         loops.iter().flat_map(|group| &group.spans).copied().filter(|span| !span.is_linked).collect();
     if consumers.len() < LATE_CHILDREN {
@@ -133,6 +133,19 @@ fn consumer_loop(
     };
     let sites: Vec<SiteId> = loops.iter().map(|group| group.site).collect();
     vec![crowd.found(facts, service, &sites, spans, &loops, request_ns, Vec::new())]
+}
+
+/// How many requests begin with each site, in each process of these groups.
+fn requests_by_site(names: &Names, groups: &[&Group<'_, '_>]) -> FxHashMap<(u32, SiteId), usize> {
+    let mut counts: FxHashMap<(u32, SiteId), usize> = FxHashMap::default();
+    // The groups of a process stand together.
+    for of_process in groups.chunk_by(|one, other| one.process.number() == other.process.number()) {
+        let process = of_process[0].process;
+        for request in &process.requests {
+            *counts.entry((process.number(), names.site_of(request.entry.operation))).or_default() += 1;
+        }
+    }
+    counts
 }
 
 /// Consumer spans and the unanswered producer spans that they belong to.
@@ -184,6 +197,8 @@ fn reused_trace(
     for group in parents.into_values().flatten() {
         sites.entry(group.site).or_default().push(group);
     }
+    // Groups came by their parents; those of one process have to stand together.
+    sites.values_mut().for_each(|own| own.sort_by_key(|group| group.process.number()));
     let (mut spans, mut crowded, mut support) = (Vec::new(), Vec::new(), Vec::new());
     for (site, own) in sites.iter().take(SITES_COMPARED) {
         let Some(settled) = settle(facts, *site, &strays(own, |_| true)) else { continue };

@@ -30,31 +30,35 @@ const STAYS: f64 = std::f64::consts::LN_2;
 /// Finds it.
 pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break> {
     let rows = facts.deviations.requests.by_process();
-    let processes = Process::all(&rows, explained);
+    let processes = Process::all(rows, explained);
     let services = by_service(facts.names, &processes);
     services.values().filter_map(|own| of_service(facts, own)).collect()
 }
 
 fn of_service(facts: &Facts<'_>, processes: &[&Process<'_>]) -> Option<Break> {
-    let mut sites: BTreeMap<SiteId, Vec<Exchange<'_, '_>>> = BTreeMap::new();
+    let mut sites: BTreeMap<SiteId, Vec<&Process<'_>>> = BTreeMap::new();
     for process in processes {
-        for exchange in exchanges(facts, process) {
-            sites.entry(exchange.site).or_default().push(exchange);
+        for site in sites_compared(facts, process) {
+            sites.entry(site).or_default().push(process);
         }
     }
-    let chances: BTreeMap<SiteId, Chance> =
-        sites.iter().map(|(site, exchanges)| (*site, compared(exchanges))).collect();
+    // All exchanges at once would need many times the room of the spans: they are made site by site.
+    let chances: BTreeMap<SiteId, Chance> = sites
+        .iter()
+        .map(|(site, processes)| (*site, compared(&exchanges(facts, *site, processes))))
+        .collect();
     if chances.values().all(|chance| chance.ln_p >= LN_IMPROBABLE) {
         return None;
     }
     let (mut spans, mut proofs, mut total, mut moved_by_site) = (Vec::new(), Vec::new(), 0, Vec::new());
-    for (site, exchanges) in &sites {
+    for (site, processes) in &sites {
         // What one pool is proven to do to one operation, it does to others.
         let chance = chances[site];
         if chance.ln_p >= LN_P_BALANCED {
             continue;
         }
-        let proof = proof(facts, *site, exchanges, chance);
+        let exchanges = exchanges(facts, *site, processes);
+        let proof = proof(facts, *site, &exchanges, chance);
         let moved: Vec<Damaged> = exchanges.iter().flat_map(|exchange| exchange.moved(facts)).collect();
         if moved.is_empty() {
             continue;
@@ -92,7 +96,6 @@ fn of_service(facts: &Facts<'_>, processes: &[&Process<'_>]) -> Option<Break> {
 
 /// The spans of one site in one process.
 struct Exchange<'p, 'r> {
-    site: SiteId,
     requests: Vec<Counted<'p, 'r>>,
     typical: Typical,
     surplus: u64,
@@ -125,12 +128,13 @@ impl Counted<'_, '_> {
     }
 }
 
-fn exchanges<'p, 'r>(facts: &Facts<'_>, process: &'p Process<'r>) -> Vec<Exchange<'p, 'r>> {
+/// The sites of a process that may be exchanged, of many those with most spans.
+fn sites_compared(facts: &Facts<'_>, process: &Process<'_>) -> Vec<SiteId> {
     let mut sites: Vec<(Reverse<u64>, SiteId)> =
         unbalanced(facts, process).into_iter().map(|(site, spans)| (Reverse(spans), site)).collect();
     sites.sort_unstable();
     sites.truncate(SITES_COMPARED);
-    sites.into_iter().filter_map(|(_, site)| exchange(facts, process, site)).collect()
+    sites.into_iter().map(|(_, site)| site).collect()
 }
 
 /// Sites of which some requests of a process have too many spans and others too few; by how many, at
@@ -161,6 +165,14 @@ fn unbalanced(facts: &Facts<'_>, process: &Process<'_>) -> BTreeMap<SiteId, u64>
     both.filter(|(_, both)| *both > 0).collect()
 }
 
+fn exchanges<'p, 'r>(
+    facts: &Facts<'_>,
+    site: SiteId,
+    processes: &[&'p Process<'r>],
+) -> Vec<Exchange<'p, 'r>> {
+    processes.iter().filter_map(|process| exchange(facts, process, site)).collect()
+}
+
 fn exchange<'p, 'r>(facts: &Facts<'_>, process: &'p Process<'r>, site: SiteId) -> Option<Exchange<'p, 'r>> {
     let names = facts.names;
     let is_same = |span: &LocalSpan| names.site_of(span.operation) == site;
@@ -184,7 +196,7 @@ fn exchange<'p, 'r>(facts: &Facts<'_>, process: &'p Process<'r>, site: SiteId) -
         })
     });
     let typical = Typical::of_twins(names, site, &process.requests);
-    Some(Exchange { site, requests: counted.collect(), typical, surplus, deficit })
+    Some(Exchange { requests: counted.collect(), typical, surplus, deficit })
 }
 
 /// What shows that spans of a site changed places, over all processes of a service.
@@ -257,7 +269,7 @@ impl Exchange<'_, '_> {
                 possible.push(Candidate { left: left as u32, right: right as u32, cost });
             }
         }
-        let assigned = assign(&possible, spans.len(), slots.len());
+        let assigned = assign(&possible, spans.len());
         let mut out_of: FxHashMap<usize, Vec<(usize, usize)>> = FxHashMap::default();
         for (left, right) in assigned {
             let (left, home) = (left as usize, slots[right as usize]);

@@ -17,7 +17,7 @@ use crate::store::SiteId;
 /// Finds it.
 pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break> {
     let rows = facts.deviations.requests.by_process();
-    let processes = Process::all(&rows, explained);
+    let processes = Process::all(rows, explained);
     let services = by_service(facts.names, &processes);
     services.values().flat_map(|own| of_service(facts, explained, own)).collect()
 }

@@ -58,7 +58,7 @@ fn without_call(facts: &Facts<'_>) -> BTreeMap<u32, Vec<(i64, Caller)>> {
     let mut spans: BTreeMap<u32, Vec<(i64, Caller)>> = BTreeMap::new();
     for span in facts.deviations.possible_callers.by_start() {
         if let Role::WithoutCall(number) = span.role {
-            spans.entry(number).or_default().push((span.start_ns, Caller::of_open(facts.names, &span)));
+            spans.entry(number).or_default().push((span.start_ns, Caller::of_open(facts.names, span)));
         }
     }
     spans

@@ -4,7 +4,9 @@
 //! of background work do so at times as well, so what was found has to beat chance: the same spans, moved
 //! by two and four typical durations of the requests, have to meet them so rarely that p < 1e-6.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
@@ -47,7 +49,7 @@ pub(super) struct Process<'r> {
     pub(super) spans: &'r [LocalSpan],
     /// By start of their entry spans.
     pub(super) requests: Vec<Request<'r>>,
-    numbers: FxHashMap<(TraceId, SpanId), usize>,
+    numbers: OnceCell<FxHashMap<(TraceId, SpanId), usize>>,
 }
 
 /// Sites of one service that are compared with its requests, those with most spans first: each costs a
@@ -81,13 +83,19 @@ impl<'r> Process<'r> {
                 requests[*number].spans.push(span);
             }
         }
-        let numbers = (0..).zip(spans).map(|(number, span)| ((span.trace_id, span.span_id), number));
-        Self { spans, requests, numbers: numbers.collect() }
+        Self { spans, requests, numbers: OnceCell::new() }
     }
 
     /// The span with these ids.
     pub(super) fn span(&self, trace_id: TraceId, span_id: SpanId) -> Option<&'r LocalSpan> {
-        self.numbers.get(&(trace_id, span_id)).map(|number| &self.spans[*number])
+        let ids = |(number, span): (usize, &LocalSpan)| ((span.trace_id, span.span_id), number);
+        let numbers = self.numbers.get_or_init(|| self.spans.iter().enumerate().map(ids).collect());
+        numbers.get(&(trace_id, span_id)).map(|number| &self.spans[*number])
+    }
+
+    /// Number of its resource.
+    pub(super) fn number(&self) -> u32 {
+        self.spans.first().map_or(u32::MAX, |span| span.resource)
     }
 
     /// The service.
@@ -269,22 +277,34 @@ fn best_kind<'p, 'r>(
     (found.is_whole() && found.chance.ln_p + tried < LN_IMPROBABLE).then_some(found)
 }
 
+/// Kinds of requests that are tried one by one: each costs a look at all requests of the processes.
+const KINDS_COMPARED: usize = 32;
+
 /// The kinds of requests that can hold nearly all of the spans: they hold one of any few more than may be
-/// outside.
-fn kinds_around(names: &Names, strays: &[Strays<'_, '_>]) -> BTreeSet<RequestKind> {
+/// outside. Of too many, those that hold most of these few.
+fn kinds_around(names: &Names, strays: &[Strays<'_, '_>]) -> Vec<RequestKind> {
     let all: usize = strays.iter().map(|strays| strays.spans.len()).sum();
     let few = ((1.0 - INSIDE) * all as f64) as usize + 1;
-    let mut kinds = BTreeSet::new();
+    let mut kinds: BTreeMap<RequestKind, u64> = BTreeMap::new();
     let mut left = few;
-    for strays in strays {
-        let homes = Homes::new(strays.process, 0, &|_| true);
-        for span in strays.spans.iter().take(left) {
-            let open = homes.open_at(span.start_ns);
-            kinds.extend(open.map(|number| homes.requests[number].entry.kind(names)));
+    for of_process in by_process(strays) {
+        if left == 0 {
+            break;
         }
-        left = left.saturating_sub(strays.spans.len());
+        let homes = Homes::new(of_process[0].process, 0, &|_| true);
+        for span in of_process.iter().flat_map(|strays| &strays.spans).take(left) {
+            for number in homes.open_at(span.start_ns) {
+                *kinds.entry(homes.requests[number].entry.kind(names)).or_default() += 1;
+            }
+        }
+        left = left.saturating_sub(of_process.iter().map(|strays| strays.spans.len()).sum());
     }
-    kinds
+    let mut most: Vec<(Reverse<u64>, RequestKind)> =
+        kinds.into_iter().map(|(kind, held)| (Reverse(held), kind)).collect();
+    most.sort_unstable();
+    most.truncate(KINDS_COMPARED);
+    most.sort_unstable_by_key(|(_, kind)| *kind);
+    most.into_iter().map(|(_, kind)| kind).collect()
 }
 
 /// Places spans in these requests, one span to a request.
@@ -298,22 +318,27 @@ pub(super) fn place<'p, 'r>(
     let (mut all, mut inside, mut met, mut homes_in_all) = (0, 0, 0, 0);
     let mut points = Points::default();
     let mut placed = Vec::new();
-    for strays in strays {
-        let homes = Homes::new(strays.process, overhang_ns, is_home);
+    let is_other = |span: &LocalSpan| names.site_of(span.operation) != site;
+    let meets =
+        |around: &[Vec<(usize, Around)>]| around.iter().filter(|open| !open.is_empty()).count() as u64;
+    for of_process in by_process(strays) {
+        let homes = Homes::new(of_process[0].process, overhang_ns, is_home);
         let step_ns = homes.typical_ns();
-        homes_in_all += homes.requests.len() as u64;
-        all += strays.spans.len() as u64;
-        let is_other = |span: &LocalSpan| names.site_of(span.operation) != site;
+        let twins = OnceCell::new();
+        let twins = || *twins.get_or_init(|| Typical::of_twins(names, site, &of_process[0].process.requests));
         let mut gaps = FxHashMap::default();
-        let own = homes.around(&strays.spans, 0, &is_other, &mut gaps);
-        let moved = MOVES
-            .map(|times| homes.around(&strays.spans, step_ns.saturating_mul(times), &is_other, &mut gaps));
-        let meets =
-            |around: &[Vec<(usize, Around)>]| around.iter().filter(|open| !open.is_empty()).count() as u64;
-        inside += meets(&own);
-        met += moved.iter().map(|moved| meets(moved)).sum::<u64>();
-        points.add(&own, &moved);
-        placed.extend(homes.assign(names, site, strays, &own));
+        for strays in of_process {
+            homes_in_all += homes.requests.len() as u64;
+            all += strays.spans.len() as u64;
+            let own = homes.around(&strays.spans, 0, &is_other, &mut gaps);
+            let moved = MOVES.map(|times| {
+                homes.around(&strays.spans, step_ns.saturating_mul(times), &is_other, &mut gaps)
+            });
+            inside += meets(&own);
+            met += moved.iter().map(|moved| meets(moved)).sum::<u64>();
+            points.add(&own, &moved);
+            placed.extend(homes.assign(&twins, strays, &own));
+        }
     }
     let (inside, at_one_point) = (chance(all, inside, met), points.chance(all));
     let is_at_one_point = at_one_point.ln_p < inside.ln_p;
@@ -328,9 +353,14 @@ pub(super) fn place<'p, 'r>(
     }
 }
 
+/// Strays of one process stand together: what is known of its requests is found once for all of them.
+fn by_process<'s, 'p, 'r>(strays: &'s [Strays<'p, 'r>]) -> impl Iterator<Item = &'s [Strays<'p, 'r>]> {
+    strays.chunk_by(|one, other| one.process.number() == other.process.number())
+}
+
 /// How long after the end of their request spans of a site start where they have a parent, at most, ns.
 fn overhang_ns(names: &Names, site: SiteId, strays: &[Strays<'_, '_>]) -> i64 {
-    let requests = strays.iter().flat_map(|strays| &strays.process.requests);
+    let requests = by_process(strays).flat_map(|strays| &strays[0].process.requests);
     let late = requests.flat_map(|request| {
         let twins = request.spans.iter().filter(|span| names.site_of(span.operation) == site);
         twins.map(|span| span.start_ns - request.entry.end_ns)
@@ -393,8 +423,7 @@ impl<'p, 'r> Homes<'p, 'r> {
     /// by what is for those that were chosen.
     fn assign(
         &self,
-        names: &Names,
-        site: SiteId,
+        twins: &dyn Fn() -> Typical,
         strays: &Strays<'_, 'r>,
         open: &[Vec<(usize, Around)>],
     ) -> Vec<Placed<'p, 'r>> {
@@ -402,7 +431,7 @@ impl<'p, 'r> Homes<'p, 'r> {
             let all: Vec<Around> = open.iter().flatten().map(|(_, around)| *around).collect();
             Typical::of_densest(&all, strays.spans.len())
         } else {
-            Typical::of_twins(names, site, &strays.process.requests)
+            twins()
         };
         let mut homes: FxHashMap<u32, u32> = FxHashMap::default();
         for _ in 0..ROUNDS {
@@ -415,7 +444,7 @@ impl<'p, 'r> Homes<'p, 'r> {
                 });
                 possible.extend(candidates);
             }
-            homes = assign(&possible, strays.spans.len(), self.requests.len()).into_iter().collect();
+            homes = assign(&possible, strays.spans.len()).into_iter().collect();
             let chosen: Vec<Around> = (0..)
                 .zip(open)
                 .flat_map(|(left, open)| {

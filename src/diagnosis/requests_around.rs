@@ -27,6 +27,8 @@ const SERVICES_COMPARED: usize = 64;
 /// Requests of one service, by start, and when they ran.
 struct Requests {
     service: ServiceId,
+    /// The service and all that call it, directly or not: what they call is not their caller.
+    callers: BTreeSet<ServiceId>,
     spans: Vec<OpenSpan>,
     intervals: Vec<Interval>,
 }
@@ -45,11 +47,9 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
         return Vec::new();
     }
     let requests = requests(facts);
-    let services = Services::of(facts.corpus, facts.names);
     let mut breaks = Vec::new();
     for (site, roots) in roots {
-        let below = services.reachable_from(facts.names.site(site).service, Direction::Down);
-        breaks.extend(enclosing_service(facts, site, &roots, &requests, &below));
+        breaks.extend(enclosing_service(facts, site, &roots, &requests));
     }
     breaks
 }
@@ -59,17 +59,20 @@ fn requests(facts: &Facts<'_>) -> Vec<Requests> {
     for span in facts.deviations.possible_callers.by_start() {
         if span.role == Role::Request {
             let service = facts.names.site(facts.names.site_of(span.operation)).service;
-            requests.entry(service).or_default().push(span);
+            requests.entry(service).or_default().push(*span);
         }
     }
-    let requests = requests.into_iter().map(|(service, spans)| {
-        let intervals = spans.iter().map(OpenSpan::interval).collect();
-        Requests { service, spans, intervals }
+    let mut most: Vec<(ServiceId, Vec<OpenSpan>)> = requests.into_iter().collect();
+    most.sort_by_key(|(_, spans)| Reverse(spans.len()));
+    most.truncate(SERVICES_COMPARED);
+    let services = Services::of(facts.corpus, facts.names);
+    let requests = most.into_iter().map(|(service, spans)| Requests {
+        service,
+        callers: services.reachable_from([service], Direction::Up),
+        intervals: spans.iter().map(OpenSpan::interval).collect(),
+        spans,
     });
-    let mut requests: Vec<Requests> = requests.collect();
-    requests.sort_by_key(|requests| Reverse(requests.spans.len()));
-    requests.truncate(SERVICES_COMPARED);
-    requests
+    requests.collect()
 }
 
 /// Of the services whose requests enclose the roots, the one that does it least by chance: the callers of
@@ -79,11 +82,11 @@ fn enclosing_service(
     site: SiteId,
     roots: &[OpenSpan],
     requests: &[Requests],
-    below: &BTreeSet<ServiceId>,
 ) -> Option<Break> {
+    let own = facts.names.site(site).service;
     let inner: Vec<Interval> = roots.iter().map(OpenSpan::interval).collect();
     let mut best: Option<(Chance, ServiceId, Vec<Caused>)> = None;
-    for requests in requests.iter().filter(|requests| !below.contains(&requests.service)) {
+    for requests in requests.iter().filter(|requests| !requests.callers.contains(&own)) {
         let caused: Vec<Caused> = shortest_around(&inner, &requests.intervals)
             .into_iter()
             .zip(roots)

@@ -13,7 +13,7 @@ use crate::corpus::possible_callers::{Direction, OpenSpan, Services};
 use crate::finding::{Evidence, label, rate, side};
 use crate::model::boundary::Protocol;
 use crate::report::{Confidence, RateUnit};
-use crate::store::SiteId;
+use crate::store::{ServiceId, SiteId};
 
 /// Addresses that are compared with the roots, those with most calls first.
 const ADDRESSES_COMPARED: usize = 16;
@@ -31,7 +31,8 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
     if silent.is_empty() {
         return Vec::new();
     }
-    let (services, clocks) = (Services::of(facts.corpus, facts.names), Clocks::of(facts));
+    let clocks = Clocks::of(facts);
+    let callers = callers(facts, &silent);
     let mut roots: BTreeMap<SiteId, Vec<OpenSpan>> = BTreeMap::new();
     for root in unexplained_roots(facts, explained) {
         roots.entry(facts.names.site_of(root.operation)).or_default().push(root);
@@ -39,15 +40,10 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
     let mut found = Vec::new();
     for (site, roots) in roots.into_iter().filter(|(_, roots)| roots.len() >= ROOTS_NEEDED) {
         // A call is not caused by what it causes.
-        let below = services.reachable_from(facts.names.site(site).service, Direction::Down);
-        let is_possible = |group: &&Group<Address>| {
-            group.callers.iter().all(|caller| !below.contains(&facts.names.site(caller.site).service))
-        };
-        let possible: Vec<Group<&Address>> = silent
-            .iter()
-            .filter(is_possible)
-            .map(|group| Group { key: &group.key, callers: group.callers.clone() })
-            .collect();
+        let own = facts.names.site(site).service;
+        let possible = silent.iter().zip(&callers).filter(|(_, callers)| !callers.contains(&own));
+        let possible: Vec<Group<&Address>> =
+            possible.map(|(group, _)| Group { key: &group.key, callers: group.callers.clone() }).collect();
         for attributed in attribute(roots, &possible, &clocks, extent(facts.names, site)) {
             for caller in &attributed.group.callers {
                 explained.add_exit(caller.trace_id, caller.span_id);
@@ -56,6 +52,16 @@ pub(super) fn breaks(facts: &Facts<'_>, explained: &mut Explained) -> Vec<Break>
         }
     }
     found
+}
+
+/// For each address the services that call it, and all that call these, directly or not.
+fn callers(facts: &Facts<'_>, silent: &[Group<Address>]) -> Vec<BTreeSet<ServiceId>> {
+    let services = Services::of(facts.corpus, facts.names);
+    let callers = silent.iter().map(|group| {
+        let direct = group.callers.iter().map(|caller| facts.names.site(caller.site).service);
+        services.reachable_from(direct, Direction::Up)
+    });
+    callers.collect()
 }
 
 /// The calls that nothing answers, by address, where nothing ever does.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Break, Facts, Missing, Place, Seen, Why, broken, broken_together, by_service, take};
+use super::{Break, Facts, Missing, Place, Seen, Why, broken, broken_together, by_service, take_by};
 use crate::causes::{
     backend_limit, collector_refused, export_queue_overflow, external_caller, tail_sampling_split,
 };
@@ -44,16 +44,18 @@ pub(super) fn callers_outside(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Ve
     let is_outside = |missing: &Missing| {
         missing.seen == Seen::FromRemoteChild && missing.is_top && !missing.is_service_present
     };
-    let mut outside = Vec::new();
+    let mut outside = BTreeSet::new();
     for (service, missing) in by_service(table) {
         let told = missing.iter().filter(|missing| !missing.is_failed).count();
         let of_others = missing.iter().filter(|missing| is_outside(missing)).count();
         if of_others > 0 && (told - of_others) as f64 <= ELSEWHERE * of_others as f64 {
-            outside.push(service);
+            outside.insert(service);
         }
     }
-    let breaks = outside.into_iter().filter_map(|service| {
-        let missing = take(table, |missing| missing.service == service && is_outside(missing));
+    let of_service = |missing: &Missing| {
+        (is_outside(missing) && outside.contains(&missing.service)).then_some(missing.service)
+    };
+    let breaks = take_by(table, of_service).into_iter().filter_map(|(service, missing)| {
         let evidence = Evidence::CallerAbsent { orphans: missing.len() as u64 };
         let why = Why::new(&external_caller::CAUSE, Confidence::Medium, vec![evidence])
             .or(&export_queue_overflow::CAUSE, Confidence::Medium)
@@ -95,10 +97,8 @@ pub(super) fn on_the_way(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
             .or(&export_queue_overflow::CAUSE, Confidence::Low);
         return broken_together(facts, &std::mem::take(table), why).into_iter().collect();
     }
-    let losing = counts.into_iter().filter(|(_, count)| *count >= LOSSES).map(|(service, _)| service);
-    let losing: Vec<ServiceId> = losing.collect();
-    let breaks = losing.into_iter().filter_map(|service| {
-        let missing = take(table, |missing| missing.service == service);
+    let of_service = |missing: &Missing| (counts[&missing.service] >= LOSSES).then_some(missing.service);
+    let breaks = take_by(table, of_service).into_iter().filter_map(|(service, missing)| {
         let why = Why::new(&export_queue_overflow::CAUSE, Confidence::Medium, Vec::new())
             .or(&collector_refused::CAUSE, Confidence::Low)
             .or(&tail_sampling_split::CAUSE, Confidence::Low);

@@ -119,6 +119,21 @@ fn by_service(table: &[Missing]) -> BTreeMap<ServiceId, Vec<&Missing>> {
     services
 }
 
+/// Takes out of the table what has a key, by key: one pass, however many keys there are.
+fn take_by<K: Ord>(
+    table: &mut Vec<Missing>,
+    key: impl Fn(&Missing) -> Option<K>,
+) -> BTreeMap<K, Vec<Missing>> {
+    let mut taken: BTreeMap<K, Vec<Missing>> = BTreeMap::new();
+    for missing in std::mem::take(table) {
+        match key(&missing) {
+            Some(key) => taken.entry(key).or_default().push(missing),
+            None => table.push(missing),
+        }
+    }
+    taken
+}
+
 /// Takes out of the table what fits.
 fn take(table: &mut Vec<Missing>, fits: impl Fn(&Missing) -> bool) -> Vec<Missing> {
     table.extract_if(.., |missing| fits(missing)).collect()

@@ -1,8 +1,10 @@
 //! Spans that went with their process: it was replaced, or nothing of it comes after the first loss.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Break, Facts, Missing, Place, Why, broken, broken_together, by_service, service_name, take};
+use super::{
+    Break, Facts, Missing, Place, Why, broken, broken_together, by_service, service_name, take, take_by,
+};
 use crate::causes::{exit_without_flush, process_crash, window_edge};
 use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
 use crate::corpus::usual::Lifetime;
@@ -25,15 +27,21 @@ const TOLERANCE_NS: i64 = 2_000_000;
 
 /// Processes that another one of the same service took over from, with losses in between.
 pub(super) fn replaced(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
+    let gaps = gaps_by_service(facts);
+    let mut taken = take_by(table, |missing| gaps.contains_key(&missing.service).then_some(missing.service));
     let mut breaks = Vec::new();
-    let services: BTreeSet<ServiceId> = table.iter().map(|missing| missing.service).collect();
-    for service in services {
-        for gap in gaps(facts, service) {
-            breaks.extend(lost_in_gap(facts, table, service, gap));
+    for (service, missing) in &mut taken {
+        for gap in &gaps[service] {
+            breaks.extend(lost_in_gap(facts, missing, *service, *gap));
         }
     }
+    table.extend(taken.into_values().flatten());
     breaks
 }
+
+/// Replacements of one service that are looked at, those with the longest time in between: each costs a
+/// look at all of its losses.
+const GAPS_COMPARED: usize = 256;
 
 /// From the last span of one process to the first of the next, ns.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,20 +50,27 @@ struct Gap {
     to_ns: i64,
 }
 
-/// Moments at which no process of a service was seen, between two that were.
-fn gaps(facts: &Facts<'_>, service: ServiceId) -> Vec<Gap> {
-    let mut processes: BTreeMap<&str, Lifetime> = BTreeMap::new();
+/// Moments at which no process of a service was seen, between two that were; services without any are left
+/// out.
+fn gaps_by_service(facts: &Facts<'_>) -> BTreeMap<ServiceId, Vec<Gap>> {
+    let mut processes: BTreeMap<(&str, &str), BTreeMap<&str, Lifetime>> = BTreeMap::new();
     for (resource, info) in facts.names.resources.iter().enumerate() {
-        let own = &facts.names.services[service as usize];
-        if info.service != own.name || info.namespace != own.namespace || info.instance.is_empty() {
-            continue;
-        }
         let lifetime = facts.corpus.usual.lifetime(resource as u32);
-        if lifetime.spans > 0 {
-            processes.entry(&info.instance).or_default().merge(lifetime);
+        if lifetime.spans > 0 && !info.instance.is_empty() {
+            let own = processes.entry((&info.namespace, &info.service)).or_default();
+            own.entry(&info.instance).or_default().merge(lifetime);
         }
     }
-    let mut lifetimes: Vec<Lifetime> = processes.into_values().collect();
+    let services = (0..).zip(&facts.names.services);
+    let gaps = services.filter_map(|(number, service)| {
+        let processes = processes.get(&(&*service.namespace, &*service.name))?;
+        Some((number, gaps(processes.values().copied().collect())))
+    });
+    gaps.filter(|(_, gaps)| !gaps.is_empty()).collect()
+}
+
+/// Moments outside of all of these, between two of them, by time.
+fn gaps(mut lifetimes: Vec<Lifetime>) -> Vec<Gap> {
     lifetimes.sort_unstable_by_key(|lifetime| (lifetime.first_ns, lifetime.last_ns));
     let mut gaps = Vec::new();
     let mut last_ns = i64::MAX;
@@ -65,25 +80,33 @@ fn gaps(facts: &Facts<'_>, service: ServiceId) -> Vec<Gap> {
         }
         last_ns = if last_ns == i64::MAX { lifetime.last_ns } else { last_ns.max(lifetime.last_ns) };
     }
+    gaps.sort_by_key(|gap| gap.from_ns - gap.to_ns);
+    gaps.truncate(GAPS_COMPARED);
+    gaps.sort_unstable();
     gaps
 }
 
-fn lost_in_gap(facts: &Facts<'_>, table: &mut Vec<Missing>, service: ServiceId, gap: Gap) -> Option<Break> {
+/// What the service lost, without what others explain: takes what was lost in one gap.
+fn lost_in_gap(
+    facts: &Facts<'_>,
+    of_service: &mut Vec<Missing>,
+    service: ServiceId,
+    gap: Gap,
+) -> Option<Break> {
     // A request that was under way when the process ended began up to this much before.
     let request_ns = facts.corpus.usual.requests(service).and_then(|requests| requests.quantile(0.99));
     let slack_ns = request_ns.unwrap_or(0).max(TOLERANCE_NS);
     let is_in_gap = |missing: &Missing| {
-        missing.service == service
-            && missing.time_ns >= gap.from_ns.saturating_sub(slack_ns)
+        missing.time_ns >= gap.from_ns.saturating_sub(slack_ns)
             && missing.time_ns <= gap.to_ns.saturating_add(slack_ns)
     };
-    let all = table.iter().filter(|missing| missing.service == service).count();
-    let lost = table.iter().filter(|missing| is_in_gap(missing)).count();
-    let failed = table.iter().filter(|missing| is_in_gap(missing) && missing.is_failed).count();
+    let all = of_service.len();
+    let lost = of_service.iter().filter(|missing| is_in_gap(missing)).count();
+    let failed = of_service.iter().filter(|missing| is_in_gap(missing) && missing.is_failed).count();
     if lost < LOSSES || !is_concentrated(facts, gap, slack_ns, lost, all) {
         return None;
     }
-    let missing = take(table, is_in_gap);
+    let missing = take(of_service, is_in_gap);
     let evidence = Evidence::ProcessReplaced {
         service: service_name(facts, service),
         gap_ns: gap.to_ns - gap.from_ns,
@@ -123,7 +146,8 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
     };
     let last_ns =
         |service: ServiceId| facts.deviations.losses.kept(service).map_or(i64::MIN, |kept| kept.last_ns);
-    let mut cut = BTreeSet::new();
+    // By service: its losses.
+    let mut cut: BTreeMap<ServiceId, usize> = BTreeMap::new();
     let mut others = 0;
     for (service, missing) in by_service(table) {
         let told: Vec<_> = missing.iter().filter(|missing| !missing.is_failed).collect();
@@ -133,7 +157,7 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
             .count();
         let are_at_edge = told.iter().all(|missing| is_at_edge(missing));
         if behind as f64 >= BEHIND * told.len() as f64 || are_at_edge {
-            cut.insert(service);
+            cut.insert(service, missing.len());
         } else {
             // Calls alone may be answered by a cache.
             let has_orphans = told.iter().any(|missing| !missing.is_call());
@@ -148,9 +172,9 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
     // but a hundredth of the traces take.
     let stopped: Vec<ServiceId> = cut
         .iter()
-        .copied()
+        .filter(|(_, losses)| **losses >= LOSSES)
+        .map(|(service, _)| *service)
         .filter(|service| whole.last_ns.saturating_sub(last_ns(*service)) > trace_ns.saturating_mul(2))
-        .filter(|service| table.iter().filter(|missing| missing.service == *service).count() >= LOSSES)
         .collect();
     let stopped = if stopped.len() == 1 { stopped.first().copied() } else { None };
     let nothing_after = |service: ServiceId| Evidence::NothingAfter {
@@ -165,7 +189,7 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
             .at_most(Severity::Warning);
         breaks.extend(broken(facts, Place::Service(service), &missing, why));
     }
-    let missing = take(table, |missing| cut.contains(&missing.service) && !missing.is_failed);
+    let missing = take(table, |missing| cut.contains_key(&missing.service) && !missing.is_failed);
     if let Some(first) = missing.first() {
         let why = Why::new(&window_edge::CAUSE, Confidence::Medium, vec![nothing_after(first.service)]);
         breaks.extend(broken_together(facts, &missing, why.at_most(Severity::Info)));

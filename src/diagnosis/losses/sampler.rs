@@ -1,9 +1,9 @@
 //! Samplers that decide by the trace id and not by the parent: a function of the trace id tells the traces
 //! in which a service is from those in which it is missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Break, Facts, Missing, Place, Why, broken, by_service, service_name, take};
+use super::{Break, Facts, Missing, Place, Why, broken, by_service, service_name, take_by};
 use crate::causes::sampler_mismatch;
 use crate::corpus::losses::Kept;
 use crate::corpus::statistics::{LN_IMPROBABLE, ln_choose};
@@ -100,6 +100,8 @@ fn value(function: &IdFunction, trace_id: TraceId) -> f64 {
 /// Finds such samplers.
 pub(super) fn explain(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
     let mut found = Vec::new();
+    // By trace: the samplers, as numbers in `found`, that should have kept it.
+    let mut samplers: BTreeMap<TraceId, Vec<usize>> = BTreeMap::new();
     for (service, missing) in by_service(table) {
         let is_told = |missing: &&&Missing| !missing.is_service_present && !missing.is_failed;
         let absent: BTreeSet<TraceId> =
@@ -107,21 +109,23 @@ pub(super) fn explain(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break>
         let present = facts.deviations.losses.kept(service).map(Kept::sample).unwrap_or_default();
         let present: Vec<TraceId> = present.iter().map(|trace| trace.trace_id).collect();
         if let Some(separation) = separate(&present, &absent) {
-            found.push((service, absent, separation));
+            absent.into_iter().for_each(|trace_id| samplers.entry(trace_id).or_default().push(found.len()));
+            found.push((service, separation));
         }
     }
-    found
-        .into_iter()
-        .filter_map(|(service, absent, sampler)| {
-            // What else such a trace lacks hung on the service.
-            let dropped = |missing: &Missing| {
-                absent.contains(&missing.trace_id) && sampler.drops(missing.trace_id) && !missing.is_failed
-            };
-            let missing = take(table, dropped);
-            let why = why(facts, service, &sampler, &missing);
-            broken(facts, Place::Service(service), &missing, why)
-        })
-        .collect()
+    // What else such a trace lacks hung on the service.
+    let dropped_by = |missing: &Missing| {
+        let of_trace = samplers.get(&missing.trace_id)?;
+        let drops = |number: &usize| !missing.is_failed && found[*number].1.drops(missing.trace_id);
+        of_trace.iter().copied().find(drops)
+    };
+    let mut taken = take_by(table, dropped_by);
+    let breaks = found.iter().enumerate().filter_map(|(number, (service, sampler))| {
+        let missing = taken.remove(&number).unwrap_or_default();
+        let why = why(facts, *service, sampler, &missing);
+        broken(facts, Place::Service(*service), &missing, why)
+    });
+    breaks.collect()
 }
 
 fn why(facts: &Facts<'_>, service: ServiceId, sampler: &Separation, missing: &[Missing]) -> Why {

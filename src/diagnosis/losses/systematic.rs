@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::unionfind::UnionFind;
 
-use super::{Break, Facts, Missing, Place, Seen, Why, broken, by_service, service_name, take};
+use super::{Break, Facts, Missing, Place, Seen, Why, broken, by_service, service_name, take_by};
 use crate::causes::{Cause, scope_filtered, span_never_ended};
 use crate::corpus::statistics::ln_at_most;
 use crate::finding::{Evidence, label, side};
@@ -26,19 +26,23 @@ const SPARED: f64 = 0.2;
 
 /// Operations whose parent in the same process is never there.
 pub(super) fn always(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
-    let heads = heads(facts, table);
-    let services: BTreeSet<ServiceId> = heads.iter().map(|head| facts.names.site(*head).service).collect();
+    let mut services: BTreeMap<ServiceId, BTreeSet<SiteId>> = BTreeMap::new();
+    for head in heads(facts, table) {
+        services.entry(facts.names.site(head).service).or_default().insert(head);
+    }
+    // What the process of a missing span called is an orphan as well.
+    let of_service = |missing: &Missing| {
+        (!missing.is_call() && services.contains_key(&missing.service)).then_some(missing.service)
+    };
+    let mut taken = take_by(table, of_service);
     let mut breaks = Vec::new();
-    for service in &services {
-        let own: BTreeSet<SiteId> =
-            heads.iter().copied().filter(|head| facts.names.site(*head).service == *service).collect();
-        let parents = distinct_parents(facts, table, &own);
-        let requests = requests(facts, table, &own);
-        // What the process of the missing span called is an orphan as well.
-        let missing = take(table, |missing| missing.service == *service && !missing.is_call());
+    for (service, heads) in &services {
+        let missing = taken.remove(service).unwrap_or_default();
+        let parents = distinct_parents(facts, &missing, heads);
+        let requests = requests(facts, &missing, heads);
         let evidence = Evidence::AlwaysMissing {
             service: service_name(facts, *service),
-            operations: own.len() as u64,
+            operations: heads.len() as u64,
             parents,
             requests,
             services: services.len() as u64,
@@ -71,10 +75,10 @@ fn heads(facts: &Facts<'_>, table: &[Missing]) -> BTreeSet<SiteId> {
 }
 
 /// How many different parents these operations lack: those that are ever children of one parent share it.
-fn distinct_parents(facts: &Facts<'_>, table: &[Missing], heads: &BTreeSet<SiteId>) -> u64 {
+fn distinct_parents(facts: &Facts<'_>, missing: &[Missing], heads: &BTreeSet<SiteId>) -> u64 {
     let numbers: BTreeMap<SiteId, usize> = heads.iter().copied().zip(0..).collect();
     let mut groups = UnionFind::<usize>::new(numbers.len());
-    for missing in table {
+    for missing in missing {
         let sites = missing.left.iter().map(|loss| facts.names.site_of(loss.operation));
         let mut own = sites.filter_map(|site| numbers.get(&site));
         let Some(first) = own.next() else { continue };
@@ -86,16 +90,17 @@ fn distinct_parents(facts: &Facts<'_>, table: &[Missing], heads: &BTreeSet<SiteI
 }
 
 /// Kinds of requests in which it happens.
-fn requests(facts: &Facts<'_>, table: &[Missing], heads: &BTreeSet<SiteId>) -> u64 {
-    let left = table.iter().flat_map(|missing| &missing.left);
+fn requests(facts: &Facts<'_>, missing: &[Missing], heads: &BTreeSet<SiteId>) -> u64 {
+    let left = missing.iter().flat_map(|missing| &missing.left);
     let of_heads = left.filter(|loss| heads.contains(&facts.names.site_of(loss.operation)));
     of_heads.filter_map(|loss| loss.request).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// Operations that are missing at times while everything else of their service is complete.
 pub(super) fn at_times(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
-    let mut found = Vec::new();
+    let mut found: BTreeMap<SiteId, Evidence> = BTreeMap::new();
     for (service, missing) in by_service(table) {
+        let visible = visible(facts, service);
         let mut lost: BTreeMap<SiteId, u64> = BTreeMap::new();
         for site in
             missing.iter().filter(|missing| missing.seen == Seen::FromChild).filter_map(|one| one.site)
@@ -104,36 +109,41 @@ pub(super) fn at_times(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break
         }
         for (site, count) in &lost {
             let others_lost = missing.len() as u64 - count;
-            if let Some(evidence) = spared(facts, service, *site, *count, others_lost) {
-                found.push((*site, evidence));
+            if let Some(evidence) = spared(facts, visible, *site, *count, others_lost) {
+                found.entry(*site).or_insert(evidence);
             }
         }
     }
+    let of_site = |missing: &Missing| {
+        missing.site.filter(|site| missing.seen == Seen::FromChild && found.contains_key(site))
+    };
+    let mut taken = take_by(table, of_site);
     found
         .into_iter()
         .filter_map(|(site, evidence)| {
-            let missing =
-                take(table, |missing| missing.site == Some(site) && missing.seen == Seen::FromChild);
+            let missing = taken.remove(&site)?;
             let why = Why::new(&span_never_ended::CAUSE, Confidence::High, vec![evidence]);
             broken(facts, Place::Site(site), &missing, why)
         })
         .collect()
 }
 
-/// Losses at random would take the other operations at the same rate. Only those that have children can
-/// be missed at all.
-fn spared(
-    facts: &Facts<'_>,
-    service: ServiceId,
-    site: SiteId,
-    lost: u64,
-    others_lost: u64,
-) -> Option<Evidence> {
+/// Spans of a site that can be missed: only those that have children can.
+fn visible_of(facts: &Facts<'_>, site: SiteId) -> u64 {
+    facts.corpus.children(site).min(facts.corpus.profile(site).spans)
+}
+
+/// Spans of a service that can be missed.
+fn visible(facts: &Facts<'_>, service: ServiceId) -> u64 {
+    facts.names.sites_of(service).map(|site| visible_of(facts, site)).sum()
+}
+
+/// Losses at random would take the other operations of the service, of which so many spans are `visible`,
+/// at the same rate.
+fn spared(facts: &Facts<'_>, visible: u64, site: SiteId, lost: u64, others_lost: u64) -> Option<Evidence> {
     let rate = lost as f64 / (lost + facts.corpus.profile(site).spans) as f64;
-    let parents = facts.names.sites_of(service).filter(|other| *other != site);
-    let visible: u64 =
-        parents.map(|other| facts.corpus.children(other).min(facts.corpus.profile(other).spans)).sum();
-    let expected = visible as f64 * rate;
+    let others = visible.saturating_sub(visible_of(facts, site));
+    let expected = others as f64 * rate;
     let is_spared = others_lost as f64 <= SPARED * expected && ln_at_most(others_lost, expected) < LN_SPARED;
     (lost >= 5 && is_spared).then(|| Evidence::OthersSpared {
         operation: label(&side(facts.names, site)),

@@ -29,7 +29,7 @@ pub(crate) static ALL: [Ablation; 7] = [
     Ablation { name: "spans of one operation are missing", make: remove_an_operation },
     Ablation { name: "the last tenth of the time is missing", make: cut_the_tail },
     Ablation { name: "a third of the traces has spans of one service twice", make: duplicate },
-    Ablation { name: "the clock of one host is 250 ms ahead", make: shift_a_clock },
+    Ablation { name: "the clock of one service is 250 ms ahead", make: shift_a_clock },
     Ablation { name: "one service cuts trace ids to 64 bits", make: truncate_trace_ids },
     Ablation { name: "one edge loses its context", make: drop_parents },
 ];
@@ -182,24 +182,16 @@ fn duplicate(mut spans: Vec<WholeSpan>) -> Made {
     Made { spans, expect, affected }
 }
 
-fn host(whole: &WholeSpan) -> Option<&str> {
-    let attributes = whole.resource.attributes.iter();
-    let mut hosts = attributes.filter(|attribute| attribute.key == "host.name");
-    hosts.next().and_then(|attribute| attribute.value.as_str())
-}
-
 fn shift_a_clock(mut spans: Vec<WholeSpan>) -> Made {
     const AHEAD_NS: i64 = 250_000_000;
     let edge = Run::new(&spans).busiest();
-    let shifted = host(&spans[edge.hops[0].1]).map(str::to_owned);
-    let mut services = BTreeSet::new();
-    for whole in spans.iter_mut().filter(|whole| host(whole) == shifted.as_deref()) {
-        services.insert(service(whole).to_owned());
+    let shifted = service(&spans[edge.hops[0].1]).to_owned();
+    for whole in spans.iter_mut().filter(|whole| service(whole) == shifted) {
         move_by(whole, AHEAD_NS);
     }
     let expect = Expect {
         severity: Some("warning".to_owned()),
-        service: services.into_iter().collect(),
+        service: vec![shifted],
         also: vec!["negative-duration".to_owned()],
         ..expect("clock-skew")
     };
