@@ -47,6 +47,9 @@ fn found(facts: &Facts<'_>, site: SiteId, strays: &[Strays<'_, '_>]) -> Option<B
     if !settled.is_lacking && (are_started_by_timers(strays) || are_receivers(strays)) {
         return None;
     }
+    if !settled.is_lacking && !settled.is_at_one_point && !is_mostly_inside_one(&settled) {
+        return None;
+    }
     let names = facts.names;
     let spans = settled.damaged(facts);
     let profile = facts.corpus.profile(site);
@@ -76,6 +79,13 @@ fn found(facts: &Facts<'_>, site: SiteId, strays: &[Strays<'_, '_>]) -> Option<B
         proof: inside_requests(Some((names, site)), &settled),
         support,
     })
+}
+
+/// Where several requests are open most of the time, everything starts inside of one: no span that requests
+/// lack speaks for it, and so the place in them has to, or that no other request is open.
+fn is_mostly_inside_one(settled: &Settlement<'_, '_>) -> bool {
+    let inside_one = settled.placed.iter().filter(|placed| placed.candidates == 1).count();
+    inside_one * 2 >= settled.placed.len()
 }
 
 /// The usual parent, else the entry span of the requests.
