@@ -644,7 +644,8 @@ pub(super) fn each_value<'a>(
             break;
         }
         let start = start.max(cursor.committed);
-        let end = resync(&block.bytes, start, cursor.at);
+        // Lines of what is repeated before the own bytes belong to the block that they were copied from.
+        let end = resync(&block.bytes, start.max(block.replayed), cursor.at);
         sink.unreadable(block.position(start), block.position(end) - block.position(start), error.reason());
         cursor.seek(end);
         resynced = true;
@@ -787,5 +788,17 @@ mod tests {
         let told = decode_block(format("otlp-json"), &block, &Limits::default());
         let [(position, bytes, _)] = &told.unreadable[..] else { panic!("{told:?}") };
         assert_eq!(position + bytes, block.end());
+    }
+
+    #[test]
+    fn after_damage_nothing_is_read_of_what_a_block_repeats() {
+        let repeated = r#"{"resource":nul,"scopeSpans":[{"scope":
+{"name":"http"},"spans":["#;
+        let bytes = format!("{repeated}\n{{\"spanId\":\"00000000000000a1\"}}]}}]}}").into_bytes();
+        let block = Block { bytes, offset: 100, replayed: repeated.len(), closing: 4, ..Block::default() };
+        let told = decode_block(format("otlp-json"), &block, &Limits::default());
+        let [span] = told.spans()[..] else { panic!("{told:?}") };
+        assert_eq!((span.position, span.span_id.to_string().as_str()), (101, "00000000000000a1"));
+        assert_eq!(told.unreadable[0].0, 100, "{told:?}");
     }
 }

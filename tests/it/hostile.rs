@@ -134,6 +134,19 @@ fn fuzz_targets_accept_arrays_in_members_that_others_need() {
     }
 }
 
+#[test]
+fn fuzz_targets_accept_lines_in_damaged_members_that_are_repeated() {
+    let spans = r#"{"traceId":"1","spanId":"2"},{"traceId":"1","spanId":"3"},{"traceId":"1","spanId":"4"}"#;
+    for scope in ["\0\n{\"name\":\"http\"}", "{\"version\":\"\\q\",\"a\":\n{\"name\":\"http\"}}"] {
+        let text = format!(
+            r#"{{"resourceSpans":[{{"resource":{{}},"scopeSpans":[{{"scope":{scope},"spans":[{spans}]}}]}}]}}"#
+        );
+        for cuts in 0..6 {
+            harness::decode("otlp_json", &[&[0, 4, cuts], text.as_bytes()].concat());
+        }
+    }
+}
+
 fn damaged(mut bytes: Vec<u8>, cut: Option<Index>, changes: &[(Index, u8)]) -> Vec<u8> {
     for (at, byte) in changes {
         let at = at.index(bytes.len());
