@@ -187,7 +187,9 @@ impl PossibleCallers {
                 BTreeSet::from([service])
             };
             let has_others = services.iter().any(|other| !below.contains(other));
-            roots.into_iter().for_each(|root| self.is_root_wanted[root as usize] |= has_others);
+            for root in roots {
+                self.is_root_wanted[root as usize] |= has_others;
+            }
             below_all.retain(|other| below.contains(other));
         }
         for (entry, site) in entries() {

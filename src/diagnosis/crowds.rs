@@ -198,7 +198,9 @@ fn reused_trace(
         sites.entry(group.site).or_default().push(group);
     }
     // Groups came by their parents; those of one process have to stand together.
-    sites.values_mut().for_each(|own| own.sort_by_key(|group| group.process.number()));
+    for own in sites.values_mut() {
+        own.sort_by_key(|group| group.process.number());
+    }
     let (mut spans, mut crowded, mut support) = (Vec::new(), Vec::new(), Vec::new());
     for (site, own) in sites.iter().take(SITES_COMPARED) {
         let Some(settled) = settle(facts, *site, &strays(own, |_| true)) else { continue };

@@ -109,7 +109,9 @@ pub(super) fn explain(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break>
         let present = facts.deviations.losses.kept(service).map(Kept::sample).unwrap_or_default();
         let present: Vec<TraceId> = present.iter().map(|trace| trace.trace_id).collect();
         if let Some(separation) = separate(&present, &absent) {
-            absent.into_iter().for_each(|trace_id| samplers.entry(trace_id).or_default().push(found.len()));
+            for trace_id in absent {
+                samplers.entry(trace_id).or_default().push(found.len());
+            }
             found.push((service, separation));
         }
     }
