@@ -111,7 +111,7 @@ fn affected_traces_are_written_whole_with_a_link_for_each_proposed_parent() {
         }
         assert_eq!(sorted(own), sorted(expected), "{fixture}: nothing else is altered");
         assert_eq!(links, parents, "{fixture}");
-        assert_eq!(parents.is_empty(), fixture != DETACHED, "{fixture}");
+        assert_eq!(parents.is_empty(), fixture == ORPHANS, "{fixture}");
     }
 }
 
