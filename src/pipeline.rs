@@ -219,8 +219,14 @@ impl Examined {
             let Some((_, records)) = self.analysis.store.trace(*trace_id) else { continue };
             let first = records.partition_point(|record| record.span_id() < *span_id);
             let copies = records[first..].iter().take_while(|record| record.span_id() == *span_id);
+            // One copy is shown, the first of an input; there may be any number.
+            let mut first_of: BTreeMap<usize, u64> = BTreeMap::new();
             for record in copies {
-                positions.entry(record.input()).or_default().push(record.position());
+                let first = first_of.entry(record.input()).or_insert(u64::MAX);
+                *first = record.position().min(*first);
+            }
+            for (input, position) in first_of {
+                positions.entry(input).or_default().push(position);
             }
         }
         let (mut spans, mut not_kept) = (Whole::new(), Vec::new());

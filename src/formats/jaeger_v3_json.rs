@@ -93,6 +93,10 @@ struct Heeding<'s>(&'s mut dyn SpanSink);
 const WARNINGS: &str = "@jaeger@warnings";
 
 impl SpanSink for Heeding<'_> {
+    fn wants(&self, position: u64) -> bool {
+        self.0.wants(position)
+    }
+
     fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>) {
         if let Some(at) = span.attributes.iter().position(|attribute| attribute.key == WARNINGS) {
             match span.attributes.remove(at).value {

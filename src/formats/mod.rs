@@ -227,6 +227,11 @@ pub struct Origin<'s, 'a> {
 
 /// Takes what a format decodes.
 pub trait SpanSink {
+    /// Whether a span at this position is looked at. Of the others a decoder may find the end only.
+    fn wants(&self, _position: u64) -> bool {
+        true
+    }
+
     /// One span. The sink may take its parts.
     fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>);
 

@@ -326,9 +326,15 @@ impl<'a> Decoder<'a> {
             cursor.commit();
             return Ok(());
         }
+        let position = self.block.position(cursor.at());
+        if !sink.wants(position) {
+            cursor.skip()?;
+            cursor.commit();
+            return Ok(());
+        }
         self.span.clear();
         let span = &mut self.span;
-        span.position = self.block.position(cursor.at());
+        span.position = position;
         let mut seen = Seen::default();
         let ids = usual_ids(cursor);
         if let Some(ids) = &ids {

@@ -230,6 +230,10 @@ impl Frame<'_> {
 }
 
 impl SpanSink for Frame<'_> {
+    fn wants(&self, position: u64) -> bool {
+        self.sink.wants(if self.packed { self.position } else { position })
+    }
+
     fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>) {
         if self.packed {
             span.position = self.position;
@@ -704,6 +708,9 @@ impl<'a> Decoder<'a, '_> {
         scope: &Scope<'a>,
         serial: &mut Option<usize>,
     ) {
+        if !self.sink.wants(position) {
+            return;
+        }
         self.span.clear();
         self.span.position = position;
         match self.values.span(message, &mut self.span) {

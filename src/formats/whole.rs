@@ -101,6 +101,10 @@ impl WholeSpans {
 }
 
 impl SpanSink for WholeSpans {
+    fn wants(&self, position: u64) -> bool {
+        self.wanted.contains(position)
+    }
+
     fn span(&mut self, span: &mut Span<'_>, origin: Origin<'_, '_>) {
         if !self.wanted.contains(span.position) {
             return;
