@@ -150,27 +150,39 @@ fn inputs_of(records: &[SpanRecord], inputs: &mut Vec<usize>) {
     inputs.dedup();
 }
 
-/// The second look at every judged trace, once it is known what is usual.
-fn deviations(store: &Store, scope: &Scope, abilities: &[InputAbility], corpus: &Corpus) -> Deviations {
+/// Shows every partition to what each core makes for itself, and returns what they hold then.
+fn on_all_cores<T: Send>(
+    store: &Store,
+    new: impl Fn() -> T + Sync,
+    look: impl Fn(&mut T, &Partition) + Sync,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let samples = Mutex::new(Deviations::default());
-    let collected = rayon::broadcast(|_| {
-        let mut own = Deviations::new(corpus, &store.names);
-        let (mut pass, mut inputs) = (FlatPass::default(), Vec::new());
+    rayon::broadcast(|_| {
+        let mut own = new();
         while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
-            for records in partition.traces() {
-                if !own.wants(records) {
-                    continue;
-                }
-                let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
-                inputs_of(records, &mut inputs);
-                if doubt(store, &trace, &inputs, abilities).is_none() {
-                    own.observe(&trace, corpus);
-                }
-            }
-            samples.lock().unwrap_or_else(PoisonError::into_inner).drain_samples(&mut own);
+            look(&mut own, partition);
         }
         own
+    })
+}
+
+/// The second look at every judged trace, once it is known what is usual.
+fn deviations(store: &Store, scope: &Scope, abilities: &[InputAbility], corpus: &Corpus) -> Deviations {
+    let samples = Mutex::new(Deviations::default());
+    let new = || Deviations::new(corpus, &store.names);
+    let collected = on_all_cores(store, new, |own, partition| {
+        let (mut pass, mut inputs) = (FlatPass::default(), Vec::new());
+        for records in partition.traces() {
+            if !own.wants(records) {
+                continue;
+            }
+            let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
+            inputs_of(records, &mut inputs);
+            if doubt(store, &trace, &inputs, abilities).is_none() {
+                own.observe(&trace, corpus);
+            }
+        }
+        samples.lock().unwrap_or_else(PoisonError::into_inner).drain_samples(own);
     });
     let mut deviations = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
     for own in &collected {
@@ -186,19 +198,15 @@ fn foreign_parents(store: &Store, scope: &Scope, losses: &Losses) -> ForeignPare
     if wanted.is_empty() {
         return ForeignParents::default();
     }
-    let next = AtomicUsize::new(0);
-    let collected = rayon::broadcast(|_| {
-        let (mut own, mut pass) = (ForeignParents::default(), FlatPass::default());
-        while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
-            for records in partition.traces() {
-                if !records.iter().any(|record| wanted.contains(&record.span_id())) {
-                    continue;
-                }
-                let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
-                own.observe(&trace, &wanted);
+    let collected = on_all_cores(store, ForeignParents::default, |own, partition| {
+        let mut pass = FlatPass::default();
+        for records in partition.traces() {
+            if !records.iter().any(|record| wanted.contains(&record.span_id())) {
+                continue;
             }
+            let Some(trace) = pass.run(&store.names, partition, records, scope) else { continue };
+            own.observe(&trace, &wanted);
         }
-        own
     });
     let mut found = ForeignParents::default();
     for own in collected {
@@ -211,16 +219,11 @@ fn foreign_parents(store: &Store, scope: &Scope, losses: &Losses) -> ForeignPare
 pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[InputAbility]) -> Analysis {
     let capacity = span_level.capacity();
     let input_count = store.accounting.inputs.len();
-    let next = AtomicUsize::new(0);
     let samples = Mutex::new(Corpus::default());
-    let collected = rayon::broadcast(|_| {
-        let mut collected = Collected::new(capacity, input_count);
-        while let Some(partition) = store.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
-            collected.partition(&store, partition, scope, inputs);
-            let mut samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
-            samples.drain_samples(&mut collected.corpus);
-        }
-        collected
+    let new = || Collected::new(capacity, input_count);
+    let collected = on_all_cores(&store, new, |collected, partition| {
+        collected.partition(&store, partition, scope, inputs);
+        samples.lock().unwrap_or_else(PoisonError::into_inner).drain_samples(&mut collected.corpus);
     });
     let collected = collected.into_iter().reduce(Collected::merge);
     let Collected {
@@ -281,8 +284,29 @@ pub fn analyse(store: Store, scope: &Scope, span_level: Observations, inputs: &[
 
 fn edges(case: &Case<'_>) -> Vec<(Edge, Option<OffsetInterval>)> {
     let offsets = case.corpus.clocks.by_sites(case.names);
-    let edges = case.corpus.edges(case.names).into_iter();
-    edges.map(|edge| (edge, offsets.get(&(edge.exit, edge.entry)).copied())).collect()
+    let mut edges = case.corpus.edges(case.names);
+    add_broken_hops(case, &mut edges);
+    edges.into_iter().map(|edge| (edge, offsets.get(&(edge.exit, edge.entry)).copied())).collect()
+}
+
+/// Hops within one trace, or joined by ids, that the diagnosis found broken. Those that times pair are
+/// known to the corpus.
+fn add_broken_hops(case: &Case<'_>, edges: &mut Vec<Edge>) {
+    for (exit, entry, spans) in case.diagnosis.broken_hops(case.names) {
+        let restarted = case.corpus.restarted_edges().iter();
+        let paired: usize = restarted
+            .filter(|edge| (edge.exit, edge.entry) == (exit, entry))
+            .map(|edge| edge.pairs.len())
+            .sum();
+        let broken = spans.saturating_sub(paired as u64);
+        match edges.binary_search_by_key(&(exit, entry), |edge| (edge.exit, edge.entry)) {
+            Ok(known) => edges[known].broken += broken,
+            Err(place) => {
+                let protocol = case.corpus.hops.protocol(entry);
+                edges.insert(place, Edge { exit, entry, protocol, joined: 0, broken });
+            }
+        }
+    }
 }
 
 /// Why a trace is not judged although it was read.

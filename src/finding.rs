@@ -17,7 +17,7 @@ use crate::diagnosis::Place;
 use crate::model::time::{human_duration, rfc3339};
 use crate::model::{SpanId, TraceId, names};
 use crate::report::{Blame, Confidence, Rate, RateUnit, Remedy, ScopeName, Severity, Side};
-use crate::store::{Names, SiteId};
+use crate::store::{Names, ServiceId, SiteId};
 
 /// A span to which a detached one belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,6 @@ pub struct Finding {
     pub to: Option<Side>,
     /// Scope of the damaged spans.
     pub scope: Option<ScopeName>,
-    /// The edge whose hops are broken, for findings about hops: exit and entry site.
-    pub hop: Option<(SiteId, SiteId)>,
     /// The places of both sides where the diagnosis knows them, for the software that runs there.
     pub sides: (Option<Place>, Option<Place>),
     /// The caller's side is the damaged one.
@@ -132,7 +130,6 @@ impl Finding {
             from,
             to,
             scope: None,
-            hop: None,
             sides: (None, None),
             is_from_damaged: false,
             cause: None,
@@ -228,6 +225,23 @@ pub fn side(names: &Names, site: SiteId) -> Side {
 
 fn filled(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A whole service as one side of a break.
+pub fn side_of_service(names: &Names, service: ServiceId) -> Side {
+    let service = &names.services[service as usize];
+    Side {
+        namespace: filled(&service.namespace),
+        service: filled(&service.name),
+        operation: None,
+        kind: None,
+        inferred: false,
+    }
+}
+
+/// The name of a service, for sentences.
+pub fn service_label(names: &Names, service: ServiceId) -> String {
+    label(&side_of_service(names, service))
 }
 
 /// `service operation` for titles.

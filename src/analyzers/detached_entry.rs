@@ -7,6 +7,7 @@ use super::{Analyzer, Case, Rule};
 use crate::corpus::hops::UnjoinedSpan;
 use crate::corpus::matching::{BrokenEdge, Pair};
 use crate::corpus::traffic::Affected;
+use crate::diagnosis::Place;
 use crate::finding::{Evidence, Finding, ProposedParent, label, rate, side};
 use crate::model::TraceId;
 use crate::model::boundary::Protocol;
@@ -78,7 +79,7 @@ fn finding(case: &Case<'_>, edge: &BrokenEdge) -> Finding {
     let verb = if is_message { "gets messages from" } else { "is called by" };
     let title = format!("{} {verb} {} without context", label(&to), from.service_name());
     let mut finding = Finding::between(&RULE, Some(from), Some(to), pairs, traces.len() as u64, title, proof);
-    finding.hop = Some((edge.exit, edge.entry));
+    finding.sides = (Some(Place::Site(edge.exit)), Some(Place::Site(edge.entry)));
     finding.confidence = edge.confidence();
     if finding.confidence < Confidence::High {
         finding.lower_to(Severity::Warning);

@@ -2,7 +2,7 @@
 //!
 //! A cause is data: what it means, what speaks for and against it, what would settle it, what to
 //! change in which language and library. To add one, write its file, add it to [`ALL`], and say in
-//! `weighing` when it applies.
+//! `weighing`, a stage of `diagnosis` or a rule when it applies.
 
 pub(crate) mod async_context_lost;
 pub(crate) mod backend_limit;

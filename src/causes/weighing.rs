@@ -15,7 +15,7 @@ use crate::analyzers::Case;
 use crate::corpus::Edge;
 use crate::corpus::matching::BrokenEdge;
 use crate::diagnosis::Place;
-use crate::finding::{Evidence, Finding};
+use crate::finding::{Evidence, Finding, service_label};
 use crate::model::boundary::Protocol;
 use crate::report::Confidence;
 use crate::store::{Names, ServiceId, SiteId};
@@ -58,34 +58,31 @@ pub fn explain(case: &Case<'_>, findings: &mut [Finding]) {
 }
 
 fn explain_breaks(case: &Case<'_>, findings: &mut [Finding]) {
-    if findings.iter().all(|finding| finding.hop.is_none() && finding.cause.is_none()) {
+    if findings.iter().all(|finding| finding.sides.1.is_none()) {
         return;
     }
     let mut reasons = reasons(case);
     let software = software_of_sites(case.names);
     for finding in findings {
-        if let Some(cause) = finding.cause {
-            if finding.sides.1.is_none() {
-                continue;
-            }
-            let [from, to] = [finding.sides.0, finding.sides.1]
-                .map(|place| place.map(|place| software_of(case.names, &software, place)));
-            let (from, to) = (from.or(to).unwrap_or_default(), to.or(from).unwrap_or_default());
-            finding.remedy = cause.cause.remedy(from, to);
-            finding.decides = Some(cause.cause.decides.to_owned());
-            continue;
+        if finding.cause.is_none()
+            && let (Some(Place::Site(exit)), Some(Place::Site(entry))) = finding.sides
+            && let Some(why) = reasons.remove(&(exit, entry))
+        {
+            take_over(finding, why);
         }
-        let Some(hop) = finding.hop else { continue };
-        let Some(why) = reasons.remove(&hop) else { continue };
-        let side = |site: SiteId| software.get(site as usize).copied().unwrap_or_default();
-        finding.remedy = why.leading.cause.remedy(side(hop.0), side(hop.1));
-        finding.decides = Some(why.leading.cause.decides.to_owned());
-        finding.cause = Some(why.leading);
-        finding.other_causes = why.others;
-        // What speaks for the cause stands behind the proof, before what refines it.
-        let refined = std::mem::take(&mut finding.support);
-        finding.support = why.evidence.into_iter().chain(refined).collect();
+        let (Some(cause), (from, Some(to))) = (finding.cause, finding.sides) else { continue };
+        let [from, to] = [from.unwrap_or(to), to].map(|place| software_of(case.names, &software, place));
+        finding.remedy = cause.cause.remedy(from, to);
+        finding.decides = Some(cause.cause.decides.to_owned());
     }
+}
+
+fn take_over(finding: &mut Finding, why: Why) {
+    finding.cause = Some(why.leading);
+    finding.other_causes = why.others;
+    // What speaks for the cause stands behind the proof, before what refines it.
+    let refined = std::mem::take(&mut finding.support);
+    finding.support = why.evidence.into_iter().chain(refined).collect();
 }
 
 /// Language and scope of every site.
@@ -146,7 +143,7 @@ fn nothing_active(case: &Case<'_>, edge: &BrokenEdge, processes: &LocalParents) 
     let (entries, children) = processes.0.get(&caller).copied()?;
     let is_empty = entries >= ENTRIES_OF_A_PROCESS && children as f64 <= EXCEPTIONS * entries as f64;
     (is_empty && roots >= (1.0 - EXCEPTIONS) * edge.pairs.len() as f64).then(|| {
-        let evidence = Evidence::NothingActive { service: service_name(case.names, caller), entries };
+        let evidence = Evidence::NothingActive { service: service_label(case.names, caller), entries };
         Why::only(&context_manager_missing::CAUSE, Confidence::High, vec![evidence])
     })
 }
@@ -251,7 +248,7 @@ impl Services {
         let partners =
             |is_caller: bool| directions().filter(|((_, caller), _)| *caller == is_caller).count() as u64;
         let evidence = Evidence::EveryHopBroken {
-            service: service_name(names, service),
+            service: service_label(names, service),
             callers: partners(true),
             callees: partners(false),
             broken: directions().map(|(_, direction)| direction.broken).sum(),
@@ -263,10 +260,6 @@ impl Services {
 
 fn service_pair(names: &Names, edge: &Edge) -> (ServiceId, ServiceId) {
     (names.site(edge.exit).service, names.site(edge.entry).service)
-}
-
-fn service_name(names: &Names, service: ServiceId) -> String {
-    names.services[service as usize].name.to_string()
 }
 
 fn propagator(
@@ -304,7 +297,7 @@ fn lost_between(case: &Case<'_>, edge: &BrokenEdge, services: &Services) -> Why 
         .map(|(service, into)| (service, services.joined(service, into)))
         .filter(|(_, joined)| *joined > 0)
         .map(|(service, joined)| Evidence::OtherHopsWork {
-            service: service_name(case.names, service),
+            service: service_label(case.names, service),
             joined,
         })
         .collect();

@@ -11,7 +11,7 @@ use xxhash_rust::xxh64::xxh64;
 use super::Corpus;
 use super::hops::mark_answered;
 use super::sample::{BottomK, Hashed};
-use crate::model::boundary::{ANY_SEGMENT, Boundary, Protocol};
+use crate::model::boundary::Protocol;
 use crate::model::{SpanId, TraceId};
 use crate::store::{Facts, Names, OperationId, ServiceId, SiteId, SpanRecord};
 use crate::trace::{Parent, TraceView};
@@ -27,7 +27,7 @@ const EXITS_COMPARED: usize = 64;
 
 /// Entry and exit spans are stamped up to this much early or late by instrumentation that cuts times to
 /// whole ms.
-const TOLERANCE_NS: i64 = 2_000_000;
+pub const TOLERANCE_NS: i64 = 2_000_000;
 
 /// Where the missing span was made, seen from the span that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -459,27 +459,15 @@ fn is_same_call(trace: &TraceView<'_>, exit: &SpanRecord, entry: &SpanRecord) ->
         return false;
     };
     let boundary = |number: u32| &trace.names.boundaries[number as usize];
-    let (one, other) = (boundary(exit.boundary), boundary(entry.boundary));
-    let is_told_apart = exit.identity != 0 && entry.identity != 0;
-    if one.protocol != other.protocol || is_told_apart && exit.identity != entry.identity {
-        return false;
+    let (call, answer) = (boundary(exit.boundary), boundary(entry.boundary));
+    if exit.identity == 0 || entry.identity == 0 {
+        return call.may_be_call_of(answer);
     }
-    match one.protocol {
-        Protocol::Http => one.method == other.method && (is_told_apart || is_same_route(one, other)),
-        Protocol::Rpc => one.target == other.target && one.method == other.method && !one.method.is_empty(),
-        Protocol::Messaging => one.target == other.target && !one.target.is_empty(),
-    }
-}
-
-/// Whether two paths or routes can be the same: parameters match anything.
-fn is_same_route(one: &Boundary<'_>, other: &Boundary<'_>) -> bool {
-    if one.target.is_empty() || other.target.is_empty() {
-        return false;
-    }
-    let (one, other) = (one.segments(), other.segments());
-    one.len() == other.len()
-        && one
-            .iter()
-            .zip(&other)
-            .all(|(one, other)| one == other || *one == ANY_SEGMENT || *other == ANY_SEGMENT)
+    // The exact path or the id of the message says more than a route.
+    let is_one = call.protocol == answer.protocol && exit.identity == entry.identity;
+    is_one
+        && match call.protocol {
+            Protocol::Messaging => call.target == answer.target,
+            Protocol::Http | Protocol::Rpc => call.method == answer.method,
+        }
 }

@@ -14,7 +14,7 @@ use rustc_hash::FxHashSet;
 use super::assignment::{Candidate, assign};
 use super::clocks::{ClockNetwork, ClockPairs, DelaysByEdge};
 use super::hops::{Hops, UnjoinedSpan};
-use super::statistics::{LN_IMPROBABLE, ln_at_least};
+use super::statistics::{LN_IMPROBABLE, LN_UNLIKELY, ln_at_least};
 use crate::model::boundary::{ANY_SEGMENT, Boundary, Protocol};
 use crate::model::{SpanId, SpanKind, TraceId};
 use crate::report::Confidence;
@@ -97,9 +97,6 @@ impl Chance {
         self.ln_p < LN_UNLIKELY
     }
 }
-
-/// A probability that one run in a hundred reaches by chance: a run asks some hundred such questions.
-const LN_UNLIKELY: f64 = -9.210_340_371_976_182; // ln 1e-4
 
 /// Exit site, entry site, and whether the entries are orphans: these are another kind of break, and have
 /// to beat chance by themselves.

@@ -45,7 +45,6 @@ use usual::Usual;
 pub struct Corpus {
     sites: Vec<SiteProfile>,
     joined: FxHashMap<(SiteId, SiteId), u64>,
-    usual_parents: BTreeMap<SiteId, (SiteId, u64)>,
     parents: BTreeMap<SiteId, Vec<(SiteId, u64)>>,
     children: BTreeMap<SiteId, u64>,
     /// Call-like hops that bound the difference of two clocks.
@@ -183,10 +182,6 @@ impl Corpus {
         self.clock_network = ClockNetwork::of(&self.clocks, names);
         let edges: BTreeMap<_, _> = self.joined.iter().collect();
         for ((parent, site), count) in edges {
-            let usual = self.usual_parents.entry(*site).or_insert((*parent, *count));
-            if *count > usual.1 {
-                *usual = (*parent, *count);
-            }
             self.parents.entry(*site).or_default().push((*parent, *count));
             *self.children.entry(*parent).or_default() += *count;
         }
@@ -194,11 +189,6 @@ impl Corpus {
             parents.sort_by_key(|(_, count)| Reverse(*count));
             parents.truncate(PARENTS_KEPT);
         }
-        // What has no parent in most of the cases has no usual parent.
-        let sites = &self.sites;
-        self.usual_parents.retain(|site, (_, count)| {
-            sites.get(*site as usize).is_some_and(|profile| *count * 2 > profile.joined)
-        });
     }
 
     /// What has to be added to a time that the clock of this resource (a number of [`Names::resources`])
@@ -292,7 +282,8 @@ impl Corpus {
 
     /// The parent that a site has in more than half of the joined cases, and how often.
     pub fn usual_parent(&self, site: SiteId) -> Option<(SiteId, u64)> {
-        self.usual_parents.get(&site).copied()
+        let most = self.parents(site).first().copied();
+        most.filter(|(_, count)| *count * 2 > self.profile(site).joined)
     }
 }
 

@@ -4,6 +4,10 @@
 /// asks some hundred such questions.
 pub const LN_IMPROBABLE: f64 = -13.815_510_557_964_274;
 
+/// Natural logarithm of 10⁻⁴: one run in a hundred reaches such a probability by chance. It is no proof, and
+/// enough where something else speaks for a thing.
+pub const LN_UNLIKELY: f64 = -9.210_340_371_976_182;
+
 /// Of `n` choose `k`.
 pub fn ln_choose(n: u64, k: u64) -> f64 {
     let ln_factorial = |n: u64| libm::lgamma(n as f64 + 1.0);

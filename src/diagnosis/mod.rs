@@ -32,7 +32,7 @@ use crate::corpus::deviations::Deviations;
 use crate::corpus::losses::Loss;
 use crate::corpus::sample::{Sampled, hash_span};
 use crate::corpus::traffic::Affected;
-use crate::finding::{Evidence, Finding, ProposedParent, label, side};
+use crate::finding::{Evidence, Finding, ProposedParent, label, side, side_of_service};
 use crate::model::{SpanId, TraceId};
 use crate::report::{Confidence, Rate, ScopeName, Severity, Side};
 use crate::store::{Names, OperationId, ServiceId, SiteId};
@@ -72,17 +72,7 @@ impl Place {
     fn side(self, names: &Names) -> Side {
         match self {
             Self::Site(site) => side(names, site),
-            Self::Service(service) => {
-                let service = &names.services[service as usize];
-                let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-                Side {
-                    namespace: filled(&service.namespace),
-                    service: filled(&service.name),
-                    operation: None,
-                    kind: None,
-                    inferred: false,
-                }
-            }
+            Self::Service(service) => side_of_service(names, service),
         }
     }
 }
@@ -102,6 +92,20 @@ pub struct Damaged {
     pub source: u64,
     /// Where it belongs.
     pub parent: Option<ProposedParent>,
+}
+
+impl Damaged {
+    /// What is left of a missing span.
+    fn of_loss(loss: &Loss, parent: Option<ProposedParent>) -> Self {
+        Self {
+            trace_id: loss.trace_id,
+            span_id: loss.span_id,
+            operation: loss.operation,
+            start_ns: loss.start_ns,
+            source: loss.source,
+            parent,
+        }
+    }
 }
 
 /// A break and why it happened.
@@ -226,6 +230,16 @@ impl Diagnosis {
         self.losses_kept_of
     }
 
+    /// Hops whose callee is an orphan: exit site, entry site, and how many are broken.
+    pub fn broken_hops(&self, names: &Names) -> impl Iterator<Item = (SiteId, SiteId, u64)> {
+        let orphans = self.breaks.iter().filter(|found| found.rule == "orphan-span");
+        orphans.filter_map(|found| {
+            let (Some(Place::Site(exit)), Place::Site(entry)) = (found.from, found.to) else { return None };
+            let is_hop = names.site(exit).kind.is_exit() && names.site(entry).kind.is_entry();
+            is_hop.then_some((exit, entry, found.spans.len() as u64))
+        })
+    }
+
     /// The breaks that a rule reports.
     pub fn of_rule(&self, rule: &Rule) -> impl Iterator<Item = &Break> {
         let name = rule.name;
@@ -265,7 +279,6 @@ fn hops_of_two_traces(facts: &Facts<'_>) -> Explained {
     for pair in facts.corpus.broken_edges().iter().flat_map(|edge| &edge.pairs) {
         explained.spans.insert((pair.entry.trace_id, pair.entry.span_id));
         explained.add_exit(pair.exit.trace_id, pair.exit.span_id);
-        // The twin of a doubled exit is answered by the same root.
     }
     explained
 }

@@ -41,14 +41,7 @@ fn children_of_absent(facts: &Facts<'_>) -> BTreeMap<(TraceId, Option<SpanId>), 
 
 fn found(facts: &Facts<'_>, site: SiteId, losses: &[&Loss]) -> Break {
     let (orphans, spans) = (losses.len() as u64, facts.corpus.profile(site).spans);
-    let damaged = losses.iter().map(|loss| Damaged {
-        trace_id: loss.trace_id,
-        span_id: loss.span_id,
-        operation: loss.operation,
-        start_ns: loss.start_ns,
-        source: loss.source,
-        parent: None,
-    });
+    let damaged = losses.iter().map(|loss| Damaged::of_loss(loss, None));
     Break {
         rule: "orphan-span",
         from: None,

@@ -42,18 +42,12 @@ fn found(facts: &Facts<'_>, (parent, orphan): (SiteId, SiteId), joins: &[&IdJoin
 
 /// An orphan with the parent that its id leads to.
 pub(super) fn damaged(join: &IdJoin) -> Damaged {
-    Damaged {
-        trace_id: join.orphan.trace_id,
-        span_id: join.orphan.span_id,
-        operation: join.orphan.operation,
-        start_ns: join.orphan.start_ns,
-        source: join.orphan.source,
-        parent: Some(ProposedParent {
-            trace_id: join.parent.trace_id,
-            span_id: join.parent.span_id,
-            confidence: Confidence::Certain,
-        }),
-    }
+    let parent = ProposedParent {
+        trace_id: join.parent.trace_id,
+        span_id: join.parent.span_id,
+        confidence: Confidence::Certain,
+    };
+    Damaged::of_loss(&join.orphan, Some(parent))
 }
 
 #[cfg(test)]

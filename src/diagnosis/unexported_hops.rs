@@ -40,17 +40,9 @@ fn is_lost_by_a_service(facts: &Facts<'_>, loss: &Loss, exit: OperationId) -> bo
 
 fn found(facts: &Facts<'_>, (exit, entry): (SiteId, SiteId), pairs: &[Pair<'_>]) -> Break {
     let broken = pairs.len() as u64;
-    let spans = pairs.iter().map(|(loss, exit)| Damaged {
-        trace_id: loss.trace_id,
-        span_id: loss.span_id,
-        operation: loss.operation,
-        start_ns: loss.start_ns,
-        source: loss.source,
-        parent: Some(ProposedParent {
-            trace_id: loss.trace_id,
-            span_id: *exit,
-            confidence: Confidence::High,
-        }),
+    let spans = pairs.iter().map(|(loss, exit)| {
+        let (trace_id, span_id, confidence) = (loss.trace_id, *exit, Confidence::High);
+        Damaged::of_loss(loss, Some(ProposedParent { trace_id, span_id, confidence }))
     });
     Break {
         rule: "orphan-span",

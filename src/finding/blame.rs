@@ -10,15 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, rate};
 use crate::analyzers::Case;
-use crate::corpus::statistics::LN_IMPROBABLE;
+use crate::corpus::statistics::{LN_IMPROBABLE, ln_choose};
 use crate::corpus::traffic::{Affected, Count, OperationsBySite, TimeHistogram};
 use crate::model::time::rfc3339;
 use crate::report::{Blame, RateUnit};
 use crate::store::intern::ResourceInfo;
 use crate::store::{OperationId, SiteId};
-
-/// Natural logarithm of the greatest chance at which something is blamed: 1e-6, times the values tried.
-const LN_P: f64 = LN_IMPROBABLE;
 
 /// How many times rarer the break has to be elsewhere.
 const TIMES_RARER: f64 = 10.0;
@@ -131,7 +128,7 @@ impl<'c> Population<'c> {
     fn ln_chance(&self, here: Share, rest: Share, tried: usize) -> Option<f64> {
         let (here, rest) = (here.scaled(self.events), rest.scaled(self.events));
         let ln_p = here.ln_chance(rest) + (tried as f64).ln();
-        (ln_p < LN_P && here.is_apart_from(rest)).then_some(ln_p)
+        (ln_p < LN_IMPROBABLE && here.is_apart_from(rest)).then_some(ln_p)
     }
 
     /// A version; or, where only some of its processes are affected or it is none, instances or hosts.
@@ -273,20 +270,6 @@ fn ln_hypergeometric_tail(hits: u64, marked: u64, drawn: u64, all: u64) -> f64 {
     ln_sum.min(0.0)
 }
 
-fn ln_choose(all: u64, chosen: u64) -> f64 {
-    ln_factorial(all) - ln_factorial(chosen) - ln_factorial(all - chosen)
-}
-
-/// By Stirling's series, which is exact to ten digits from 16 on.
-fn ln_factorial(number: u64) -> f64 {
-    if number < 16 {
-        return (2..=number).map(|factor| factor as f64).product::<f64>().ln();
-    }
-    let n = number as f64;
-    let series = 1.0 / (12.0 * n) - 1.0 / (360.0 * n.powi(3)) + 1.0 / (1_260.0 * n.powi(5));
-    n * n.ln() - n + 0.5 * (2.0 * std::f64::consts::PI * n).ln() + series
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,7 +280,6 @@ mod tests {
         // Fisher's tea: 3 of 4 right, of 8 cups: 17 of 70.
         assert!((ln_hypergeometric_tail(3, 4, 4, 8).exp() - 17.0 / 70.0).abs() < 1e-12);
         assert!((ln_hypergeometric_tail(0, 4, 4, 8).exp() - 1.0).abs() < 1e-12);
-        assert!((ln_factorial(20) - 2_432_902_008_176_640_000_f64.ln()).abs() < 1e-9);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
+use tracemend::report::Report;
 
 use crate::double::{Double, Store};
-use crate::support::{Ran, ran, tracemend};
+use crate::support::{Ran, findings, ran, tracemend};
 
 /// The first span of the stores that do not depend on the time of the run: 2026-03-02T09:30:00Z.
 pub(crate) const START: u64 = 1_772_443_800_000_000_000;
@@ -58,6 +59,28 @@ pub(crate) fn check_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ra
 #[track_caller]
 pub(crate) fn ask(flag: &str, double: &Double, arguments: &[&str]) -> Ran {
     check_with(&[&[flag, &double.url()], arguments].concat(), &[])
+}
+
+/// Everything that a user sees says this.
+#[track_caller]
+pub(crate) fn says(ran: &Ran, words: &[&str]) {
+    for word in words {
+        let seen = ran.stderr.contains(word) || ran.stdout.contains(word);
+        assert!(seen, "{word:?} not in {}{}", ran.stderr, ran.stdout);
+    }
+}
+
+/// A backend with the spans of a file tells what the file tells.
+#[track_caller]
+pub(crate) fn tells_the_same(backend: &Ran, file: &Ran) {
+    assert_eq!(backend.code, file.code, "{}", backend.stderr);
+    let (found, expected) = (backend.report(), file.report());
+    let counts = |report: &Report| {
+        let summary = &report.summary;
+        (summary.traces, summary.span_records, summary.orphan_spans, summary.exact_duplicate_ids)
+    };
+    assert_eq!(counts(&found), counts(&expected), "{}", backend.stderr);
+    assert_eq!(findings(&found), findings(&expected));
 }
 
 /// Starts the binary and leaves it running.

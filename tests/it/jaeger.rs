@@ -6,7 +6,8 @@ use serde_json::json;
 use tracemend::report::Report;
 
 use crate::asking::{
-    SECOND, START, WINDOW, ask, broken_shop, check_with, command, interrupt, now_ns, shop, start, wait_until,
+    SECOND, START, WINDOW, ask, broken_shop, check_with, command, interrupt, now_ns, says, shop, start,
+    tells_the_same, wait_until,
 };
 use crate::double::jaeger::{Generation, Jaeger, Refusal};
 use crate::double::{Answer, Delivery, Double, Faulty, Handler, Request, Store, When, refused};
@@ -41,39 +42,16 @@ fn reasons(report: &Report) -> Vec<&str> {
     report.reasons.iter().map(|reason| reason.code.as_str()).collect()
 }
 
-/// Everything that a user sees says this.
-#[track_caller]
-fn says(ran: &Ran, words: &[&str]) {
-    for word in words {
-        assert!(
-            ran.stderr.contains(word) || ran.stdout.contains(word),
-            "{word:?} not in {}{}",
-            ran.stderr,
-            ran.stdout
-        );
-    }
-}
-
 mod reading {
     use super::*;
 
     #[test]
     fn every_generation_tells_what_the_file_tells() {
         let file = check(&["fixtures/demo/traces.jsonl"]);
-        let of_file = file.report();
         for generation in ALL {
             let double = jaeger(Store::from_fixture("demo"), generation);
             let ran = ask("--jaeger", &double, &["--from", "2026-03-02", "--to", "2026-03-03"]);
-            assert_eq!(ran.code, file.code, "{generation:?}: {}", ran.stderr);
-            let report = ran.report();
-            assert_eq!(report.summary.traces, of_file.summary.traces, "{generation:?}");
-            assert_eq!(report.summary.span_records, of_file.summary.span_records, "{generation:?}");
-            assert_eq!(report.summary.orphan_spans, of_file.summary.orphan_spans, "{generation:?}");
-            assert_eq!(
-                report.summary.exact_duplicate_ids, of_file.summary.exact_duplicate_ids,
-                "{generation:?}"
-            );
-            assert_eq!(findings(&report), findings(&of_file), "{generation:?}");
+            tells_the_same(&ran, &file);
         }
     }
 

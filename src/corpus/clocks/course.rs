@@ -6,11 +6,7 @@
 //! contradicts it more often than such outliers would in one case of a million.
 
 use super::{Bounds, HOPS_FOR_OFFSET, OUTLIERS, UNBOUNDED_HIGH, UNBOUNDED_LOW, level_interval, most_allowed};
-use crate::corpus::statistics::LN_IMPROBABLE;
-
-/// Natural logarithm of the chance at which a constant offset is given up: 1e-6, which no run over any
-/// system should reach.
-const LN_P: f64 = LN_IMPROBABLE;
+use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
 
 /// Slopes tried on either side of the first estimate, each half a tolerance over the whole time away
 /// from the next.
@@ -152,19 +148,9 @@ fn contradicts_a_constant(measured: &[Measured], split: usize, tolerance_ns: i64
     [before, after].into_iter().any(|part| {
         let contradicting = part.iter().filter(|bounds| !bounds.allows(offset_ns)).count();
         // Any of the cuts could have been the best.
-        ln_chance(contradicting, part.len()) + (measured.len() as f64).ln() < LN_P
+        ln_at_least(contradicting as u64, part.len() as u64, OUTLIERS) + (measured.len() as f64).ln()
+            < LN_IMPROBABLE
     })
-}
-
-/// Natural logarithm of the chance that at least so many of the bounds are outliers: Chernoff's bound
-/// for the binomial distribution.
-fn ln_chance(contradicting: usize, bounds: usize) -> f64 {
-    let share = contradicting as f64 / bounds as f64;
-    if share <= OUTLIERS {
-        return 0.0;
-    }
-    let part = |share: f64, expected: f64| if share > 0.0 { share * (share / expected).ln() } else { 0.0 };
-    -(bounds as f64) * (part(share, OUTLIERS) + part(1.0 - share, 1.0 - OUTLIERS))
 }
 
 fn step(measured: &[Measured], split: usize, tolerance_ns: i64) -> Option<Course> {

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Break, Damaged, Explained, Facts, Place};
 use crate::causes::{Cause, Opinion};
 use crate::corpus::losses::{Loss, Seen};
-use crate::finding::{Evidence, label, rate, side};
+use crate::finding::{Evidence, label, rate, service_label, side};
 use crate::model::{SpanId, TraceId};
 use crate::report::{Confidence, RateUnit, Severity};
 use crate::store::{ServiceId, SiteId};
@@ -186,14 +186,7 @@ fn broken(facts: &Facts<'_>, from: Place, missing: &[Missing], why: Why) -> Opti
     if kept < seen {
         support.push(Evidence::SampledLosses { kept, seen });
     }
-    let spans = left.iter().map(|loss| Damaged {
-        trace_id: loss.trace_id,
-        span_id: loss.span_id,
-        operation: loss.operation,
-        start_ns: loss.start_ns,
-        source: loss.source,
-        parent: None,
-    });
+    let spans = left.iter().map(|loss| Damaged::of_loss(loss, None));
     let (from, to) = if has_orphans { (from, Place::Site(leader)) } else { (Place::Site(leader), from) };
     Some(Break {
         rule: if has_orphans { "orphan-span" } else { "unanswered-call" },
@@ -224,8 +217,10 @@ fn broken_together(facts: &Facts<'_>, missing: &[Missing], why: Why) -> Option<B
     counts.sort_by_key(|(count, service)| (Reverse(*count), *service));
     let (_, most) = *counts.first()?;
     let found = broken(facts, Place::Service(most), missing, why)?;
-    let per_service =
-        counts.iter().take(SERVICES_NAMED).map(|(count, service)| (service_name(facts, *service), *count));
+    let per_service = counts
+        .iter()
+        .take(SERVICES_NAMED)
+        .map(|(count, service)| (service_label(facts.names, *service), *count));
     let evidence = Evidence::MissingByService {
         services: per_service.collect(),
         others: counts.len().saturating_sub(SERVICES_NAMED) as u64,
@@ -255,18 +250,13 @@ fn broken_together(facts: &Facts<'_>, missing: &[Missing], why: Why) -> Option<B
 const SERVICES_NAMED: usize = 8;
 
 fn message(facts: &Facts<'_>, service: ServiceId, has_orphans: bool, cause: &Cause) -> String {
-    let service = service_name(facts, service);
+    let service = service_label(facts.names, service);
     let what = if has_orphans {
         "The context arrived, but the record of the parent span did not reach this data."
     } else {
         "The call has no span on the other side, although such calls usually do."
     };
     format!("{what} Spans of {service} are missing: {}.", cause.summary)
-}
-
-fn service_name(facts: &Facts<'_>, service: ServiceId) -> String {
-    let name = &facts.names.services[service as usize].name;
-    if name.is_empty() { "(no service name)".to_owned() } else { name.to_string() }
 }
 
 /// Sites of what is left, the one with most spans first; of equals entry spans, then content.
@@ -292,7 +282,7 @@ fn other_places(facts: &Facts<'_>, places: &[SiteId]) -> Option<Evidence> {
 fn missing_spans(facts: &Facts<'_>, service: ServiceId, missing: &[Missing]) -> Evidence {
     let sites: BTreeSet<SiteId> = missing.iter().filter_map(|missing| missing.site).collect();
     Evidence::MissingSpans {
-        service: service_name(facts, service),
+        service: service_label(facts.names, service),
         parents: missing.iter().filter(|missing| !missing.is_call()).count() as u64,
         answers: missing.iter().filter(|missing| missing.is_call()).count() as u64,
         operations: sites.len() as u64,

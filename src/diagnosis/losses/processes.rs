@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Break, Facts, Missing, Place, Why, broken, broken_together, by_service, service_name, take, take_by,
-};
+use super::{Break, Facts, Missing, Place, Why, broken, broken_together, by_service, take, take_by};
 use crate::causes::{exit_without_flush, process_crash, window_edge};
+use crate::corpus::losses::TOLERANCE_NS;
 use crate::corpus::statistics::{LN_IMPROBABLE, ln_at_least};
 use crate::corpus::usual::Lifetime;
-use crate::finding::Evidence;
+use crate::finding::{Evidence, service_label};
 use crate::report::{Confidence, Severity};
 use crate::store::ServiceId;
 
@@ -22,8 +21,6 @@ const EDGE: i64 = 10;
 /// Share of the losses of a service that lie behind its last span when it was cut off: orphans of an
 /// exporter with another schedule may come after it.
 const BEHIND: f64 = 0.8;
-/// Spans are stamped up to this much early or late, ns.
-const TOLERANCE_NS: i64 = 2_000_000;
 
 /// Processes that another one of the same service took over from, with losses in between.
 pub(super) fn replaced(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> {
@@ -108,7 +105,7 @@ fn lost_in_gap(
     }
     let missing = take(of_service, is_in_gap);
     let evidence = Evidence::ProcessReplaced {
-        service: service_name(facts, service),
+        service: service_label(facts.names, service),
         gap_ns: gap.to_ns - gap.from_ns,
         lost: lost as u64,
         failed: failed as u64,
@@ -178,7 +175,7 @@ pub(super) fn at_the_end(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Bre
         .collect();
     let stopped = if stopped.len() == 1 { stopped.first().copied() } else { None };
     let nothing_after = |service: ServiceId| Evidence::NothingAfter {
-        service: service_name(facts, service),
+        service: service_label(facts.names, service),
         silent_ns: whole.last_ns.saturating_sub(last_ns(service)).max(0),
     };
     let mut breaks = Vec::new();

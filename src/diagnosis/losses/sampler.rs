@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Break, Facts, Missing, Place, Why, broken, by_service, service_name, take_by};
+use super::{Break, Facts, Missing, Place, Why, broken, by_service, take_by};
 use crate::causes::sampler_mismatch;
 use crate::corpus::losses::Kept;
 use crate::corpus::statistics::{LN_IMPROBABLE, ln_choose};
-use crate::finding::Evidence;
+use crate::finding::{Evidence, service_label};
 use crate::model::TraceId;
 use crate::report::Confidence;
 use crate::store::ServiceId;
@@ -133,7 +133,7 @@ pub(super) fn explain(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break>
 fn why(facts: &Facts<'_>, service: ServiceId, sampler: &Separation, missing: &[Missing]) -> Why {
     let traces: BTreeSet<TraceId> = missing.iter().map(|missing| missing.trace_id).collect();
     let evidence = Evidence::SamplerSeparates {
-        service: service_name(facts, service),
+        service: service_label(facts.names, service),
         function: sampler.function.name,
         ratio: sampler.ratio,
         absent: traces.len() as u64,

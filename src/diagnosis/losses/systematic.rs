@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::unionfind::UnionFind;
 
-use super::{Break, Facts, Missing, Place, Seen, Why, broken, by_service, service_name, take_by};
+use super::{Break, Facts, Missing, Place, Seen, Why, broken, by_service, take_by};
 use crate::causes::{Cause, scope_filtered, span_never_ended};
-use crate::corpus::statistics::ln_at_most;
-use crate::finding::{Evidence, label, side};
+use crate::corpus::statistics::{LN_UNLIKELY, ln_at_most};
+use crate::finding::{Evidence, label, service_label, side};
 use crate::report::Confidence;
 use crate::store::{ServiceId, SiteId};
 
@@ -16,9 +16,6 @@ use crate::store::{ServiceId, SiteId};
 const ORPHANS: u64 = 10;
 /// Share of joined cases up to which an operation has always lost its parent.
 const STILL_ALWAYS: f64 = 0.05;
-/// Natural logarithm of the probability that the other operations of a service came off so well by chance:
-/// a run tests as many operations as it has, and ten thousand have one false alarm at 10⁻⁴.
-const LN_SPARED: f64 = -9.21;
 
 /// Share of the expected losses up to which the others were spared. Losses come in batches and whole traces,
 /// so that their numbers vary more than those of independent ones.
@@ -41,7 +38,7 @@ pub(super) fn always(facts: &Facts<'_>, table: &mut Vec<Missing>) -> Vec<Break> 
         let parents = distinct_parents(facts, &missing, heads);
         let requests = requests(facts, &missing, heads);
         let evidence = Evidence::AlwaysMissing {
-            service: service_name(facts, *service),
+            service: service_label(facts.names, *service),
             operations: heads.len() as u64,
             parents,
             requests,
@@ -144,7 +141,8 @@ fn spared(facts: &Facts<'_>, visible: u64, site: SiteId, lost: u64, others_lost:
     let rate = lost as f64 / (lost + facts.corpus.profile(site).spans) as f64;
     let others = visible.saturating_sub(visible_of(facts, site));
     let expected = others as f64 * rate;
-    let is_spared = others_lost as f64 <= SPARED * expected && ln_at_most(others_lost, expected) < LN_SPARED;
+    let is_spared =
+        others_lost as f64 <= SPARED * expected && ln_at_most(others_lost, expected) < LN_UNLIKELY;
     (lost >= 5 && is_spared).then(|| Evidence::OthersSpared {
         operation: label(&side(facts.names, site)),
         lost,
